@@ -1,0 +1,92 @@
+//! `check` and `healthcheck`: is everything as it should be?
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+use tonic::transport::Endpoint;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::{Verdict, print, say, setup};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    config::ConfigArgs,
+    domain::notice::{Language, lint},
+};
+
+/// Arguments of `healthcheck`.
+#[derive(Debug, clap::Args)]
+pub(super) struct HealthArgs {
+    /// Where the service listens
+    #[arg(
+        long,
+        env = "LEAD_INTAKE_URL",
+        default_value = "http://127.0.0.1:50051"
+    )]
+    url: String,
+}
+
+/// How long the service may take to answer.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(super) async fn health(args: &HealthArgs) -> anyhow::Result<Verdict> {
+    let endpoint = Endpoint::from_shared(args.url.clone())?
+        .connect_timeout(HEALTH_TIMEOUT)
+        .timeout(HEALTH_TIMEOUT);
+    let channel = endpoint
+        .connect()
+        .await
+        .with_context(|| format!("{} does not answer", args.url))?;
+    let answer = HealthClient::new(channel)
+        .check(HealthCheckRequest::default())
+        .await?;
+    let serving = answer.into_inner().status() == ServingStatus::Serving;
+    print(if serving { "serving" } else { "not serving" })?;
+    Ok(if serving { Verdict::Yes } else { Verdict::No })
+}
+
+pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
+    let config = setup::config(args)?;
+    say("configuration: ok");
+    let notices = setup::notices(&config)?;
+    anyhow::ensure!(
+        config.data_dir.join("keys.toml").exists(),
+        "{}/keys.toml is missing: start the service once, or put the key ring back",
+        config.data_dir.display()
+    );
+    let (keys, _) = setup::key_ring(&config)?;
+    say("key ring: ok");
+    let store = setup::open(&config, false).await?;
+    store.check_keys(keys.commitments()).await?;
+    store.ping().await?;
+    say("database: ok, and sealed with these keys");
+    let found = store.verify().await?;
+    store.close().await;
+    let intact = found.fault.is_none();
+    let entries = found.entries_checked;
+    say(&format!(
+        "ledger: {} ({entries} entries)",
+        if intact { "intact" } else { "NOT INTACT" }
+    ));
+    let today = SystemClock.now().to_zoned(TimeZone::UTC).date();
+    let mut gaps = 0;
+    if let Some(version) = notices.current(today)
+        && let Some(notice) = notices.get(version.as_str(), Language::En)
+    {
+        for gap in lint(&notice.facts, Language::En) {
+            gaps += 1;
+            print(&format!(
+                "notice {version}: Art. {}: {}",
+                gap.paragraph, gap.text
+            ))?;
+        }
+        say(&format!("notice {version}: {gaps} gap(s) against Art. 13"));
+    }
+    Ok(if intact && gaps == 0 {
+        Verdict::Yes
+    } else {
+        Verdict::No
+    })
+}

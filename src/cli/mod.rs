@@ -1,0 +1,84 @@
+//! The commands: one file for each group.
+//!
+//! Client commands speak to a server over the same API as everyone else ([`connect`]); operator commands use the
+//! database itself ([`setup`]). Tables are for people, `--json` for programs; nothing personal is printed unless
+//! that is what was asked for. Exit codes: 0 done; 1 failed, or refused by the server; 2 wrong usage; 3 the answer
+//! is "no" (a ledger that is not intact, a check that found something).
+
+mod check;
+mod client;
+mod serve;
+pub mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigArgs;
+
+/// The contact-form backend that can prove it forgot you
+#[derive(Debug, Parser)]
+#[command(name = "lead-intake", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(serve::ServeArgs),
+    /// Bring the database's schema up to date
+    Migrate(ConfigArgs),
+    /// Check configuration, keys, database and privacy notice
+    Check(ConfigArgs),
+    /// Ask a running service whether it serves
+    Healthcheck(check::HealthArgs),
+    /// Add, list and revoke clients and their tokens
+    Client(client::ClientArgs),
+}
+
+/// What a command found, where that is a yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Exit code 0.
+    Yes,
+    /// Exit code 3.
+    No,
+}
+
+/// Runs the command and gives the exit code.
+pub async fn run(cli: Cli) -> ExitCode {
+    let verdict = match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Migrate(args) => setup::migrate(&args).await,
+        Command::Check(args) => check::run(&args).await,
+        Command::Healthcheck(args) => check::health(&args).await,
+        Command::Client(args) => client::run(args).await,
+    };
+    match verdict {
+        Ok(Verdict::Yes) => ExitCode::SUCCESS,
+        Ok(Verdict::No) => ExitCode::from(3),
+        Err(error) => {
+            say(&format!("lead-intake: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a line for people on standard error, where it does not mix with what was asked for.
+#[expect(clippy::print_stderr, reason = "this is the command line's voice")]
+pub fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Prints what was asked for on standard output.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    // A reader that has seen enough, such as `head`, is no error.
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

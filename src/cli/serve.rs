@@ -1,0 +1,102 @@
+//! `serve`: the service.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use fd_lock::RwLock;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Verdict, say, setup};
+use crate::{
+    clock::SystemClock,
+    config::{Config, ConfigArgs, ListenArgs},
+    domain::contact::{Phone, Region},
+    server::{Parts, Server},
+    store::StoreUrl,
+    telemetry,
+};
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
+}
+
+pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
+    let config = Config::load(&args.config, &args.listen)?;
+    telemetry::start_logs(config.log_format);
+    telemetry::quiet_panics();
+    let metrics = telemetry::start_metrics();
+    let notices = setup::notices(&config)?;
+    setup::data_dir(&config.data_dir)?;
+    // One server for a SQLite file. The lock goes with the process, however that ends.
+    let lock_path = config.data_dir.join("lock");
+    let mut lock = RwLock::new(std::fs::File::create(&lock_path)?);
+    let _held = lock
+        .try_write()
+        .with_context(|| format!("another lead-intake uses {}", config.data_dir.display()))?;
+    let (keys, keys_are_new) = setup::key_ring(&config)?;
+    let store = setup::open(&config, true).await?;
+    store.check_keys(keys.commitments()).await?;
+    let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
+    // The phone library's first use takes 8 ms: better now than in somebody's call.
+    let _ = Phone::parse("40605600", Region::default());
+    let parts = Parts {
+        store,
+        keys,
+        clock: Arc::new(SystemClock),
+        notices,
+        settings: config.settings.clone(),
+        metrics,
+        reflection: config.listen.ip().is_loopback(),
+    };
+    let server = Server::bind(parts, config.listen, config.admin_listen).await?;
+    let (api, admin) = server.addresses()?;
+    let dir = config.data_dir.display();
+    if keys_are_new {
+        say(&format!(
+            "made {dir}/keys.toml: keep a copy apart from every copy of the database"
+        ));
+    }
+    if tokens_are_new {
+        say(&format!(
+            "made {dir}/tokens/{{intake,crm,privacy,auditor}}: one token for each role"
+        ));
+    }
+    if let StoreUrl::Sqlite(path) = &config.database {
+        say(&format!("stores leads in {}", path.display()));
+    }
+    say(&format!(
+        "listening on {api} (API) and {admin} (metrics, probes)"
+    ));
+    say(
+        "next: lead-intake submit --name \"Kari Nordmann\" --email kari@example.no --basis pre-contract",
+    );
+    tracing::info!(%api, %admin, "listening");
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    server.run(stop).await?;
+    tracing::info!("stopped");
+    Ok(Verdict::Yes)
+}
+
+/// The first signal stops gently, the second at once.
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return;
+    };
+    let mut next =
+        async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+    next().await;
+    tracing::info!("stopping: finishing what is under way");
+    stop.cancel();
+    next().await;
+    std::process::exit(1);
+}

@@ -1,0 +1,182 @@
+//! What the operator's commands share: the data directory, the keys, the database, the notices.
+
+use std::{
+    fs::{self, DirBuilder},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+
+use super::{Verdict, say};
+use crate::{
+    clock::{Clock as _, SharedClock, SystemClock},
+    config::{Config, ConfigArgs, ListenArgs},
+    domain::notice::NoticeRegistry,
+    seal::KeyRing,
+    store::{self, Client, ClientStore, NewToken, OpenOptions, SharedStore, StoreUrl},
+    token::{Role, Token},
+};
+
+/// How long a token lives: a year, so that rotation is practised.
+const TOKEN_DAYS: i64 = 365;
+
+/// The configuration of a command that does not listen.
+pub fn config(args: &ConfigArgs) -> anyhow::Result<Config> {
+    Ok(Config::load(args, &ListenArgs::default())?)
+}
+
+/// Makes the data directory, for its owner only; gives whether it was made now.
+pub fn data_dir(path: &Path) -> anyhow::Result<bool> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+    }
+}
+
+/// The key ring; made on first use, and only while the database that it belongs to is new too.
+pub fn key_ring(config: &Config) -> anyhow::Result<(Arc<KeyRing>, bool)> {
+    let path = config.data_dir.join("keys.toml");
+    if path.exists() {
+        return Ok((Arc::new(KeyRing::load(&path)?), false));
+    }
+    if let StoreUrl::Sqlite(database) = &config.database
+        && database.exists()
+    {
+        bail!(
+            "{} is missing, and {} was sealed with it; put the key ring back",
+            path.display(),
+            database.display()
+        );
+    }
+    let ring = KeyRing::generate()?;
+    ring.create(&path)?;
+    Ok((Arc::new(ring), true))
+}
+
+/// Opens the store.
+pub async fn open(config: &Config, migrate: bool) -> anyhow::Result<SharedStore> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let options = OpenOptions {
+        url: config.database.clone(),
+        connections_max: config.connections_max,
+        clock,
+        migrate,
+    };
+    let store = store::open(options)
+        .await
+        .with_context(|| format!("cannot open {}", config.database))?;
+    if let StoreUrl::Sqlite(path) = &config.database {
+        only_for_owner(path)?;
+    }
+    Ok(store)
+}
+
+/// SQLite makes its files by the umask; ours are for their owner only.
+fn only_for_owner(path: &Path) -> anyhow::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match fs::set_permissions(&name, fs::Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| Path::new(&name).display().to_string());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The notices, which the configuration must not contradict.
+pub fn notices(config: &Config) -> anyhow::Result<Arc<NoticeRegistry>> {
+    let registry = NoticeRegistry::shipped(&config.settings.controller)?;
+    let today = SystemClock.now().to_zoned(TimeZone::UTC).date();
+    let promised = registry
+        .current(today)
+        .and_then(|version| registry.get(version.as_str(), crate::domain::notice::Language::Nb))
+        .and_then(|notice| notice.facts.retention.as_ref()?.days_max);
+    if let Some(days) = promised
+        && config.settings.retention.max_age_days > i64::from(days)
+    {
+        bail!("retention.max_age is longer than the {days} days that the privacy notice promises");
+    }
+    Ok(Arc::new(registry))
+}
+
+/// `migrate`.
+pub async fn migrate(args: &ConfigArgs) -> anyhow::Result<Verdict> {
+    let config = config(args)?;
+    data_dir(&config.data_dir)?;
+    open(&config, true).await?.close().await;
+    say("the schema is up to date");
+    Ok(Verdict::Yes)
+}
+
+/// Makes a token for a client, and the client if it is new. `None` if the client cannot have it.
+pub async fn add_token(
+    store: &dyn ClientStore,
+    name: &str,
+    role: Role,
+    relation: i64,
+) -> anyhow::Result<Option<(Client, Token)>> {
+    let token = Token::generate(role)?;
+    let now = SystemClock.now();
+    let new = NewToken {
+        client: name,
+        role: role as i64,
+        relation,
+        key_id: &token.key_id,
+        secret_hash: token.secret_hash(),
+        now,
+        not_after: expiry(now)?,
+    };
+    Ok(store.add_token(new).await?.map(|client| (client, token)))
+}
+
+fn expiry(now: Timestamp) -> anyhow::Result<Timestamp> {
+    Ok(now
+        .to_zoned(TimeZone::UTC)
+        .checked_add(TOKEN_DAYS.days())?
+        .timestamp())
+}
+
+/// On first run: a client and a token for each role, in files for their owner only.
+pub async fn first_tokens(store: &dyn ClientStore, data_dir: &Path) -> anyhow::Result<bool> {
+    let dir = data_dir.join("tokens");
+    if dir.exists() || !store.clients().await?.is_empty() {
+        return Ok(false);
+    }
+    DirBuilder::new().mode(0o700).create(&dir)?;
+    for role in Role::ALL {
+        let name = if role == Role::Intake {
+            "website"
+        } else {
+            role.name()
+        };
+        let made = add_token(store, name, role, Relation::Internal as i64).await?;
+        let (_, token) = made.context("a new client refused its first token")?;
+        let path = dir.join(role.name());
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        writeln!(file, "{}", token.expose())?;
+    }
+    Ok(true)
+}
+
+/// What the company behind a CRM is to the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Relation {
+    /// The controller itself
+    Internal = 1,
+    /// A processor (Art. 28); only if the privacy notice names processors
+    Processor = 2,
+    /// Anybody else: always refused, since the notice promises no other recipients
+    ThirdParty = 3,
+}

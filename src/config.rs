@@ -1,0 +1,335 @@
+//! Configuration: `lead-intake.toml`, environment and flags, in rising order. Without any, it works.
+//!
+//! Unknown keys are errors. Secrets come by file or environment, never by flag, where others on the machine
+//! would see them. With a file, the operator decides: it must name the controller and the retention limit.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use jiff::{Span, SpanRelativeTo, Unit};
+use serde::Deserialize;
+
+use crate::{
+    domain::{
+        contact::Region,
+        notice::Controller,
+        retention::{MAX_AGE_DAYS_CAP, RetentionPolicy},
+    },
+    rpc::intake::IntakeSettings,
+    store::StoreUrl,
+    telemetry::LogFormat,
+};
+
+/// Where things are, if nobody says.
+const DATA_DIR: &str = "data";
+const LISTEN: &str = "127.0.0.1:50051";
+const ADMIN_LISTEN: &str = "127.0.0.1:9464";
+/// Most connections to PostgreSQL, if nobody says.
+const CONNECTIONS_MAX: u32 = 20;
+
+/// Flags and environment variables of the commands that use the database.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ConfigArgs {
+    /// Configuration file
+    #[arg(long, env = "LEAD_INTAKE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory for keys, tokens, mirror and the SQLite file [default: data]
+    #[arg(long, env = "LEAD_INTAKE_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Flags and environment variables of `serve`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ListenArgs {
+    /// Address of the API [default: 127.0.0.1:50051]
+    #[arg(long, env = "LEAD_INTAKE_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Address of metrics and probes [default: 127.0.0.1:9464]
+    #[arg(long, env = "LEAD_INTAKE_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Listen beyond loopback without TLS: something in front must provide it
+    #[arg(long, env = "LEAD_INTAKE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
+    pub insecure: Option<bool>,
+}
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directory for keys, tokens, mirror and the SQLite file.
+    pub data_dir: PathBuf,
+    /// The database.
+    pub database: StoreUrl,
+    /// Most connections to PostgreSQL.
+    pub connections_max: u32,
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Address of metrics and probes.
+    pub admin_listen: SocketAddr,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What the services need.
+    pub settings: IntakeSettings,
+}
+
+/// Why a configuration cannot be used. Never quotes a value that may be secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    data_dir: Option<PathBuf>,
+    #[serde(default)]
+    server: ServerSection,
+    #[serde(default)]
+    database: DatabaseSection,
+    controller: Option<Controller>,
+    retention: Option<RetentionSection>,
+    #[serde(default)]
+    notice: NoticeSection,
+    #[serde(default)]
+    intake: IntakeSection,
+    #[serde(default)]
+    log: LogSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServerSection {
+    listen: Option<SocketAddr>,
+    admin_listen: Option<SocketAddr>,
+    insecure: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseSection {
+    url_file: Option<PathBuf>,
+    connections_max: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionSection {
+    max_age: String,
+    #[serde(default = "no_time")]
+    closed_grace: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoticeSection {
+    #[serde(default)]
+    grace_days: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IntakeSection {
+    region: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogSection {
+    #[serde(default)]
+    format: LogFormat,
+}
+
+fn no_time() -> String {
+    "P0D".to_owned()
+}
+
+impl Config {
+    /// The settings from file, environment and flags.
+    pub fn load(args: &ConfigArgs, listen: &ListenArgs) -> Result<Self, ConfigError> {
+        let file = match &args.config {
+            Some(path) => read_file(path)?,
+            None => ConfigFile::default(),
+        };
+        let data_dir = args
+            .data_dir
+            .clone()
+            .or(file.data_dir)
+            .unwrap_or_else(|| DATA_DIR.into());
+        let api = listen
+            .listen
+            .or(file.server.listen)
+            .map_or_else(|| LISTEN.parse(), Ok);
+        let admin = listen.admin_listen.or(file.server.admin_listen);
+        let admin = admin.map_or_else(|| ADMIN_LISTEN.parse(), Ok);
+        let (Ok(api), Ok(admin)) = (api, admin) else {
+            return Err(ConfigError("an address is not one".to_owned()));
+        };
+        let insecure = listen.insecure.or(file.server.insecure).unwrap_or(false);
+        if !insecure && !(api.ip().is_loopback() && admin.ip().is_loopback()) {
+            return Err(ConfigError(
+                "refusing to listen beyond loopback without TLS: put a TLS proxy in front and \
+                 say --insecure, or listen on 127.0.0.1"
+                    .to_owned(),
+            ));
+        }
+        let region = file
+            .intake
+            .region
+            .as_deref()
+            .map_or(Ok(Region::default()), str::parse);
+        Ok(Self {
+            database: database(file.database.url_file, &data_dir)?,
+            data_dir,
+            connections_max: file
+                .database
+                .connections_max
+                .unwrap_or(CONNECTIONS_MAX)
+                .max(4),
+            listen: api,
+            admin_listen: admin,
+            log_format: file.log.format,
+            settings: IntakeSettings {
+                controller: file.controller.unwrap_or_default(),
+                region: region
+                    .map_err(|_| ConfigError("intake.region is not a country code".to_owned()))?,
+                notice_grace_days: file.notice.grace_days,
+                retention: file
+                    .retention
+                    .map_or(Ok(RetentionPolicy::default()), retention)?,
+            },
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+    let file: ConfigFile = toml::from_str(&text)
+        .map_err(|error| ConfigError(format!("{}: {}", path.display(), error.message())))?;
+    if file.controller.is_none() {
+        return Err(ConfigError(format!(
+            "{}: [controller] is missing",
+            path.display()
+        )));
+    }
+    if file.retention.is_none() {
+        return Err(ConfigError(format!(
+            "{}: [retention] max_age is missing",
+            path.display()
+        )));
+    }
+    Ok(file)
+}
+
+/// The database from the environment, from a file that holds its URL, or in the data directory.
+fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, ConfigError> {
+    let url_file = env::var_os("LEAD_INTAKE_DATABASE_URL_FILE")
+        .map(PathBuf::from)
+        .or(url_file);
+    let url = match (env::var("LEAD_INTAKE_DATABASE_URL"), url_file) {
+        (Ok(url), _) => url,
+        (Err(_), Some(path)) => fs::read_to_string(&path)
+            .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?,
+        (Err(_), None) => return Ok(StoreUrl::Sqlite(data_dir.join("lead-intake.db"))),
+    };
+    url.trim()
+        .parse()
+        .map_err(|error: &str| ConfigError(error.to_owned()))
+}
+
+fn retention(section: RetentionSection) -> Result<RetentionPolicy, ConfigError> {
+    let max_age_days = days("retention.max_age", &section.max_age)?;
+    if !(1..=MAX_AGE_DAYS_CAP).contains(&max_age_days) {
+        return Err(ConfigError(
+            "retention.max_age must be from P1D to P3Y".to_owned(),
+        ));
+    }
+    let closed_grace_days = days("retention.closed_grace", &section.closed_grace)?;
+    Ok(RetentionPolicy {
+        max_age_days,
+        closed_grace_days,
+    })
+}
+
+/// Whole days from an ISO 8601 duration; a month counts as 30 days, a year as 365.
+fn days(key: &str, text: &str) -> Result<i64, ConfigError> {
+    let malformed = || ConfigError(format!("{key} must be an ISO 8601 duration such as P180D"));
+    let span: Span = text.parse().map_err(|_| malformed())?;
+    let whole = i64::from(span.get_years()) * 365 + i64::from(span.get_months()) * 30;
+    let rest = span
+        .years(0)
+        .months(0)
+        .total((Unit::Day, SpanRelativeTo::days_are_24_hours()))
+        .map_err(|_| malformed())?;
+    if rest < 0.0 || rest.fract() != 0.0 || whole < 0 || rest > 1e5 {
+        return Err(malformed());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a whole number from 0 to 100,000"
+    )]
+    let rest = rest as i64;
+    Ok(whole + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_whole_days() {
+        for (text, expected) in [
+            ("P180D", Some(180)),
+            ("P3Y", Some(1095)),
+            ("P6M", Some(180)),
+            ("P1W", Some(7)),
+            ("PT24H", Some(1)),
+            ("PT1H", None),
+            ("-P1D", None),
+            ("180", None),
+        ] {
+            assert_eq!(days("key", text).ok(), expected, "{text}");
+        }
+    }
+
+    /// Art. 25, and rights.md 1: a file that leaves out the controller or the limit, or has a key that
+    /// nobody knows, is refused.
+    #[test]
+    fn art_25_an_incomplete_file_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lead-intake.toml");
+        let controller =
+            "[controller]\nname='a'\naddress='b'\norganisation_number='c'\nphone='d'\nemail='e'\n";
+        let retention = "[retention]\nmax_age='P90D'\n";
+        for (text, ok) in [
+            (format!("{controller}{retention}"), true),
+            (controller.to_owned(), false),
+            (retention.to_owned(), false),
+            (format!("colour = 1\n{controller}{retention}"), false),
+            (format!("{controller}[retention]\nmax_age='P4Y'\n"), false),
+        ] {
+            fs::write(&path, &text).expect("written");
+            let args = ConfigArgs {
+                config: Some(path.clone()),
+                ..ConfigArgs::default()
+            };
+            assert_eq!(
+                Config::load(&args, &ListenArgs::default()).is_ok(),
+                ok,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn beyond_loopback_needs_a_word() {
+        let mut listen = ListenArgs {
+            listen: "0.0.0.0:1".parse().ok(),
+            ..ListenArgs::default()
+        };
+        assert!(Config::load(&ConfigArgs::default(), &listen).is_err());
+        listen.insecure = Some(true);
+        assert!(Config::load(&ConfigArgs::default(), &listen).is_ok());
+    }
+}

@@ -1,0 +1,70 @@
+//! What runs beside the calls. The retention sweep and resealing join it with their issues.
+
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::store::{SharedStore, StoreError};
+
+/// How often the database is asked whether it still takes writes.
+const CHECK: Duration = Duration::from_secs(1);
+/// How long it may take to answer.
+const CHECK_MAX: Duration = Duration::from_secs(2);
+/// How often what erasures leave behind is removed.
+const CLEAN_UP: Duration = Duration::from_millis(500);
+
+/// Keeps health and readiness in step with the database until `stopping`.
+pub async fn watch_health(
+    store: SharedStore,
+    health: HealthReporter,
+    ready: tokio::sync::watch::Sender<bool>,
+    services: &'static [&'static str],
+    stopping: CancellationToken,
+) {
+    let mut tick = tokio::time::interval(CHECK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let answers = tokio::select! {
+            () = stopping.cancelled() => false,
+            answers = async {
+                tick.tick().await;
+                matches!(tokio::time::timeout(CHECK_MAX, store.ping()).await, Ok(Ok(())))
+            } => answers,
+        };
+        let changed = ready.send_if_modified(|known| std::mem::replace(known, answers) != answers);
+        if changed {
+            let status = if answers {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
+            for service in services.iter().chain([&""]) {
+                health.set_service_status(*service, status).await;
+            }
+            if !answers && !stopping.is_cancelled() {
+                tracing::error!("not serving: the database does not take writes");
+            }
+        }
+        if stopping.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// Removes what deletions leave in the database's log, soon after the ledger moved.
+pub async fn clean_up(store: SharedStore, stopping: CancellationToken) -> Result<(), StoreError> {
+    let mut head = crate::store::FeedStore::head(&*store);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return Ok(()),
+            moved = head.changed() => if moved.is_err() { return Ok(()) },
+        }
+        tokio::time::sleep(CLEAN_UP).await;
+        // A reader may hold the log; the next round tries again.
+        if !matches!(store.clean_up().await, Ok(true)) {
+            head.mark_changed();
+        }
+    }
+}

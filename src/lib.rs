@@ -1,0 +1,34 @@
+//! The contact-form backend that can prove it forgot you.
+//!
+//! The map of the house, and the one direction in which its parts know each other:
+//!
+//! ```text
+//! main → cli, server → rpc, jobs → ledger, store, seal, export → domain
+//! ```
+//!
+//! - [`domain`]: the rules, as plain types. No database, no wire, no clock.
+//! - [`seal`]: keys, sealing, look-up values. [`token`]: bearer tokens.
+//! - [`ledger`]: what an entry is, and how its hash follows.
+//! - [`store`]: the only part that knows SQL; a trait for each capability, one generic body.
+//! - [`export`]: documents for people.
+//! - [`rpc`]: a file for each service; conversions, errors, access.
+//! - [`server`]: wiring, listeners, health, shutdown. [`jobs`]: what runs beside the calls.
+//! - [`config`], [`clock`], [`telemetry`]: what comes from outside.
+//! - [`cli`]: the commands.
+//!
+//! `docs/architecture.md` walks one lead in and one out.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod export;
+pub mod jobs;
+pub mod ledger;
+pub mod pb;
+pub mod rpc;
+pub mod seal;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+pub mod token;

@@ -1,0 +1,285 @@
+//! Who may call what.
+//!
+//! The access rules stand in the contract, as an option of each method; [`Access`] reads them from the
+//! descriptors the server was built with and refuses to start if one is missing. [`AuthLayer`] applies them
+//! before any handler runs: a method that is not listed is denied. Health and reflection are other packages
+//! and carry no data; they need no token.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use prost_reflect::{DescriptorPool, Value};
+use tokio::time::Instant;
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::status::Refusal;
+use crate::{
+    clock::SharedClock,
+    store::{Client, ClientStore, TokenRecord},
+    token::{Role, Token},
+};
+
+const PACKAGE: &str = "leadintake.v1";
+const OPTION: &str = "leadintake.v1.allowed_roles";
+/// How long a token is trusted without asking the database: with it, a revocation acts within 5 s.
+const TRUST: Duration = Duration::from_secs(4);
+/// Tokens remembered: far more than there are clients.
+const REMEMBERED_MAX: usize = 1024;
+
+/// The roles that may call each method, by its path.
+#[derive(Debug)]
+pub struct Access(HashMap<String, Vec<Role>>);
+
+/// A method of the contract says nothing of who may call it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has no usable allowed_roles option")]
+pub struct Unguarded(String);
+
+impl Access {
+    /// Reads the rules from descriptors.
+    pub fn from_descriptors(pool: &DescriptorPool) -> Result<Self, Unguarded> {
+        let option = pool.get_extension_by_name(OPTION);
+        let mut table = HashMap::new();
+        for method in pool
+            .services()
+            .filter(|s| s.package_name() == PACKAGE)
+            .flat_map(|s| s.methods().collect::<Vec<_>>())
+        {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            let value = option
+                .as_ref()
+                .map(|option| method.options().get_extension(option).into_owned());
+            let Some(Value::List(numbers)) = value else {
+                return Err(Unguarded(path));
+            };
+            let roles: Option<Vec<Role>> = numbers
+                .iter()
+                .map(|number| Role::from_number(number.as_enum_number()?.into()))
+                .collect();
+            match roles {
+                Some(roles) if !roles.is_empty() => table.insert(path, roles),
+                _ => return Err(Unguarded(path)),
+            };
+        }
+        Ok(Self(table))
+    }
+
+    /// The roles that may call a method.
+    #[must_use]
+    pub fn roles(&self, path: &str) -> Option<&[Role]> {
+        self.0.get(path).map(Vec::as_slice)
+    }
+
+    /// Every method and its roles.
+    pub fn methods(&self) -> impl Iterator<Item = (&str, &[Role])> {
+        self.0
+            .iter()
+            .map(|(path, roles)| (path.as_str(), roles.as_slice()))
+    }
+}
+
+/// Checks tokens.
+#[derive(Debug)]
+pub struct Authenticator {
+    store: Arc<dyn ClientStore>,
+    clock: SharedClock,
+    remembered: Mutex<HashMap<String, (Instant, TokenRecord)>>,
+}
+
+impl Authenticator {
+    /// An authenticator over these clients.
+    #[must_use]
+    pub fn new(store: Arc<dyn ClientStore>, clock: SharedClock) -> Self {
+        Self {
+            store,
+            clock,
+            remembered: Mutex::default(),
+        }
+    }
+
+    /// The caller that these headers prove.
+    async fn caller(self: &Arc<Self>, headers: &HeaderMap) -> Result<Caller, Status> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let value = values.next().ok_or(Refusal::TokenMissing)?;
+        if values.next().is_some() {
+            return Err(Refusal::TokenInvalid.into());
+        }
+        let value = value.to_str().map_err(|_| Refusal::TokenInvalid)?;
+        let (scheme, token) = value.split_once(' ').ok_or(Refusal::TokenInvalid)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Refusal::TokenInvalid.into());
+        }
+        let token = Arc::new(Token::parse(token.trim()).ok_or(Refusal::TokenInvalid)?);
+        let client = self.check(&token).await?;
+        let role = Role::from_number(client.role).ok_or(Refusal::TokenInvalid)?;
+        Ok(Caller {
+            client,
+            role,
+            token,
+            authenticator: self.clone(),
+        })
+    }
+
+    /// The client of a token that is valid now.
+    async fn check(&self, token: &Token) -> Result<Client, Status> {
+        let known = self.record(&token.key_id).await?;
+        // An unknown identifier is compared too, with nothing that any secret hashes to: it takes as long.
+        let stored = known
+            .as_ref()
+            .map_or(&[0; 32][..], |record| &record.secret_hash);
+        let matches = token.matches(stored);
+        let record = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
+        if record.revoked_at.is_some() {
+            return Err(Refusal::TokenRevoked.into());
+        }
+        if record.not_after <= self.clock.now() {
+            return Err(Refusal::TokenExpired.into());
+        }
+        Ok(record.client)
+    }
+
+    async fn record(&self, key_id: &str) -> Result<Option<TokenRecord>, Status> {
+        if let Some((since, record)) = self.remembered().get(key_id)
+            && since.elapsed() < TRUST
+        {
+            return Ok(Some(record.clone()));
+        }
+        let record = self.store.token(key_id).await?;
+        let mut remembered = self.remembered();
+        match &record {
+            Some(record) => {
+                if remembered.len() >= REMEMBERED_MAX {
+                    remembered.clear();
+                }
+                remembered.insert(key_id.to_owned(), (Instant::now(), record.clone()));
+            }
+            None => drop(remembered.remove(key_id)),
+        }
+        Ok(record)
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, TokenRecord)>> {
+        // A panic while it is held leaves at worst one entry less.
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who calls: in the extensions of every request that reaches a handler.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The client.
+    pub client: Client,
+    /// Its role.
+    pub role: Role,
+    token: Arc<Token>,
+    authenticator: Arc<Authenticator>,
+}
+
+impl Caller {
+    /// The caller of a request.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<&Self, Status> {
+        // The layer put it there; a server wired without the layer answers nobody.
+        request
+            .extensions()
+            .get()
+            .ok_or_else(|| Refusal::TokenMissing.into())
+    }
+
+    /// Whether the token still holds: asked again and again by streams.
+    pub async fn check(&self) -> Result<(), Status> {
+        self.authenticator.check(&self.token).await.map(|_| ())
+    }
+}
+
+/// Applies the access rules.
+#[derive(Clone, Debug)]
+pub struct AuthLayer {
+    access: Arc<Access>,
+    authenticator: Arc<Authenticator>,
+}
+
+impl AuthLayer {
+    /// A layer with these rules and clients.
+    #[must_use]
+    pub fn new(access: Arc<Access>, authenticator: Arc<Authenticator>) -> Self {
+        Self {
+            access,
+            authenticator,
+        }
+    }
+}
+
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
+
+    fn layer(&self, inner: S) -> AuthService<S> {
+        AuthService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`AuthLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct AuthService<S> {
+    inner: S,
+    layer: AuthLayer,
+}
+
+impl<S> Service<Request<Body>> for AuthService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone is the one to keep: this one was polled ready.
+        let fresh = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, fresh);
+        let AuthLayer {
+            access,
+            authenticator,
+        } = self.layer.clone();
+        Box::pin(async move {
+            let path = request.uri().path();
+            if !path.trim_start_matches('/').starts_with(PACKAGE) {
+                return inner.call(request).await;
+            }
+            let Some(roles) = access.roles(path) else {
+                return Ok(Status::from(Refusal::UnknownMethod).into_http());
+            };
+            match authenticator.caller(request.headers()).await {
+                Err(status) => Ok(status.into_http()),
+                Ok(caller) if !roles.contains(&caller.role) => {
+                    let mut response = Status::from(Refusal::RoleNotAllowed).into_http();
+                    response.extensions_mut().insert(caller.role);
+                    Ok(response)
+                }
+                Ok(caller) => {
+                    let role = caller.role;
+                    request.extensions_mut().insert(caller);
+                    let mut response = inner.call(request).await?;
+                    response.extensions_mut().insert(role);
+                    Ok(response)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! `IntakeService`: what a website backend calls. It holds a sealer and a store that cannot read leads.
+
+use std::sync::Arc;
+
+use jiff::{civil::Date, tz::TimeZone};
+use tonic::{Request, Response, Status};
+
+use super::{
+    auth::Caller,
+    convert::{self, timestamp},
+    status::{Refusal, Violations},
+};
+use crate::{
+    clock::SharedClock,
+    domain::{
+        contact::Region,
+        notice::{Acceptance, Controller, Notice, NoticeRegistry, Rights},
+        retention::RetentionPolicy,
+    },
+    pb::{self, intake_service_server::IntakeService},
+    seal::Sealer,
+    store::{IntakeStore, Submission},
+};
+
+/// The notice is in force by the date where its readers live.
+const TIME_ZONE: &str = "Europe/Oslo";
+
+/// The service.
+#[derive(Debug)]
+pub struct Intake {
+    store: Arc<dyn IntakeStore>,
+    sealer: Sealer,
+    clock: SharedClock,
+    notices: Arc<NoticeRegistry>,
+
+    settings: IntakeSettings,
+    time_zone: TimeZone,
+}
+
+/// What the operator decides.
+#[derive(Clone, Debug)]
+pub struct IntakeSettings {
+    /// The controller, as the notice names it.
+    pub controller: Controller,
+    /// Region of phone numbers without a prefix.
+    pub region: Region,
+    /// Days for which a superseded notice is still accepted.
+    pub notice_grace_days: u32,
+    /// The retention rules.
+    pub retention: RetentionPolicy,
+}
+
+impl Intake {
+    /// A service over these parts.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn IntakeStore>,
+        sealer: Sealer,
+        clock: SharedClock,
+        notices: Arc<NoticeRegistry>,
+        settings: IntakeSettings,
+    ) -> Self {
+        let time_zone = TimeZone::get(TIME_ZONE).unwrap_or(TimeZone::UTC);
+        Self {
+            store,
+            sealer,
+            clock,
+            notices,
+            settings,
+            time_zone,
+        }
+    }
+
+    fn today(&self) -> Date {
+        self.clock.now().to_zoned(self.time_zone.clone()).date()
+    }
+
+    fn check_notice(&self, version: &str) -> Result<(), Refusal> {
+        match self
+            .notices
+            .acceptance(version, self.today(), self.settings.notice_grace_days)
+        {
+            Acceptance::Current => Ok(()),
+            Acceptance::Superseded => Err(Refusal::NoticeSuperseded),
+            Acceptance::Unknown | Acceptance::NotYet => Err(Refusal::NoticeUnknown),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl IntakeService for Intake {
+    async fn submit_lead(
+        &self,
+        request: Request<pb::SubmitLeadRequest>,
+    ) -> Result<Response<pb::SubmitLeadResponse>, Status> {
+        let client_id = Caller::of(&request)?.client.id;
+        let lead = convert::new_lead(request.get_ref(), self.settings.region)?;
+        self.check_notice(lead.notice_version.as_str())?;
+        let sealed = self
+            .sealer
+            .seal(&lead, self.clock.now())
+            .map_err(|_| Refusal::Internal)?;
+        match self.store.submit(client_id, sealed).await? {
+            Submission::Stored { id, submitted_at } => Ok(Response::new(pb::SubmitLeadResponse {
+                lead_id: id.to_string(),
+                submitted_at: Some(timestamp(submitted_at)),
+                erase_by: Some(timestamp(
+                    self.settings.retention.erase_new_by(submitted_at),
+                )),
+                lawful_basis: lead.basis as i32,
+                consent_receipt: String::new(),
+            })),
+            Submission::RequestIdReused => Err(Refusal::RequestIdReused.into()),
+            Submission::LeadErased => Err(Refusal::LeadErased.into()),
+        }
+    }
+
+    async fn withdraw_consent(
+        &self,
+        _: Request<pb::WithdrawConsentRequest>,
+    ) -> Result<Response<pb::WithdrawConsentResponse>, Status> {
+        Err(Refusal::NotYetImplemented.into())
+    }
+
+    async fn get_privacy_notice(
+        &self,
+        request: Request<pb::GetPrivacyNoticeRequest>,
+    ) -> Result<Response<pb::GetPrivacyNoticeResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::of_shape(&request);
+        let language = convert::language(&request.language, &mut violations);
+        violations.check()?;
+        let current = self
+            .notices
+            .current(self.today())
+            .map(|version| version.as_str());
+        let version = Some(&*request.version)
+            .filter(|v| !v.is_empty())
+            .or(current);
+        version
+            .and_then(|version| self.notices.get(version, language))
+            .map(|notice| Response::new(notice_response(notice, &self.settings.controller)))
+            .ok_or_else(|| Refusal::NoticeNotFound.into())
+    }
+}
+
+fn notice_response(notice: &Notice, controller: &Controller) -> pb::GetPrivacyNoticeResponse {
+    let facts = &notice.facts;
+    let text = |fact: &Option<String>| fact.clone().unwrap_or_default();
+    pb::GetPrivacyNoticeResponse {
+        version: notice.version.to_string(),
+        language: notice.language.to_string(),
+        effective_from: notice.effective_from.to_string(),
+        controller: Some(pb::Controller {
+            name: controller.name.clone(),
+            address: controller.address.clone(),
+            organisation_number: controller.organisation_number.clone(),
+            phone: controller.phone.clone(),
+            email: controller.email.clone(),
+        }),
+        purposes: facts.purposes.clone(),
+        data_categories: facts.data_categories.clone(),
+        lawful_bases: facts
+            .lawful_bases
+            .iter()
+            .map(|basis| format!("{} (Art. {})", basis.text, basis.article.as_str()))
+            .collect(),
+        source: text(&facts.source),
+        recipients: facts
+            .recipients
+            .as_ref()
+            .map_or_else(String::new, |r| r.text.clone()),
+        transfers: text(&facts.transfers),
+        retention: facts
+            .retention
+            .as_ref()
+            .map_or_else(String::new, |r| r.criteria.clone()),
+        rights: rights(&facts.rights),
+        complaint: facts.complaint.as_ref().map_or_else(String::new, complaint),
+        provision_required: text(&facts.provision_required),
+        automated_decisions: text(&facts.automated_decisions),
+        data_protection_officer: text(&facts.data_protection_officer),
+        text: notice.text.clone(),
+        sha256: notice.sha256_hex(),
+    }
+}
+
+fn complaint(complaint: &crate::domain::notice::Complaint) -> String {
+    complaint.authority.as_ref().map_or_else(
+        || complaint.text.clone(),
+        |at| format!("{} {}, {}, {}", complaint.text, at.name, at.address, at.url),
+    )
+}
+
+/// The rights that the notice names, with their IRIs in the Data Privacy Vocabulary.
+fn rights(rights: &Rights) -> Vec<pb::PrivacyRight> {
+    let objection = rights.objection.as_ref();
+    let general = objection.map(|objection| objection.general.clone());
+    let marketing = objection.and_then(|objection| objection.direct_marketing.clone());
+    [
+        ("eu-gdpr:A15", rights.access.clone()),
+        ("eu-gdpr:A16", rights.rectification.clone()),
+        ("eu-gdpr:A17", rights.erasure.clone()),
+        ("eu-gdpr:A18", rights.restriction.clone()),
+        ("eu-gdpr:A20", rights.portability.clone()),
+        ("eu-gdpr:A21", general),
+        ("eu-gdpr:A21", marketing),
+        ("eu-gdpr:A7-3", rights.withdrawal.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(iri, text)| {
+        Some(pb::PrivacyRight {
+            iri: iri.to_owned(),
+            text: text?,
+        })
+    })
+    .collect()
+}

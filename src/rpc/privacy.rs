@@ -1,0 +1,302 @@
+//! `PrivacyService`: the rights of people.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use tonic::{Request, Response, Status};
+
+use super::{
+    auth::Caller,
+    convert::{self, SubjectCall, timestamp},
+    status::{Fault, Refusal, Violations},
+};
+use crate::{
+    clock::{SharedClock, due_at, from_micros},
+    domain::{contact::Region, erasure::ErasureGround, notice::Language},
+    export::{Document, ExportedLead, Exporter},
+    pb::{self, privacy_service_server::PrivacyService},
+    seal::Unsealer,
+    store::{Erasure, ErasureOrder, Judge, PrivacyStore, StoreError, StoredLead, SubjectLookup},
+};
+
+/// The service.
+#[derive(Debug)]
+pub struct Privacy {
+    store: Arc<dyn PrivacyStore>,
+    unsealer: Unsealer,
+    clock: SharedClock,
+    exporter: Exporter,
+
+    region: Region,
+}
+
+impl Privacy {
+    /// A service over these parts. `region` is that of phone numbers without a prefix.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn PrivacyStore>,
+        unsealer: Unsealer,
+        clock: SharedClock,
+        exporter: Exporter,
+        region: Region,
+    ) -> Self {
+        Self {
+            store,
+            unsealer,
+            clock,
+            exporter,
+            region,
+        }
+    }
+
+    fn check(
+        &self,
+        request: Option<&pb::SubjectRequest>,
+        violations: Violations,
+    ) -> Result<SubjectCall, Status> {
+        convert::subject_call(request, self.clock.now(), self.region, violations)
+    }
+
+    fn lookup<'a>(
+        &self,
+        caller: &Caller,
+        call: &'a SubjectCall,
+        detail: i64,
+        judge: Judge<'a>,
+    ) -> SubjectLookup<'a> {
+        SubjectLookup {
+            client_id: caller.client.id,
+            request_id: call.request_id,
+            detail,
+            verification: call.verification,
+            received_at: call.received_at,
+            now: self.clock.now(),
+            index: self.unsealer.subject_index(&call.query),
+            named: &call.query.lead_ids,
+            judge,
+        }
+    }
+}
+
+/// Decides on a candidate from its content. The blind index only finds; this is what proves.
+macro_rules! judge {
+    ($service:expr, $call:expr) => {
+        |stored: &StoredLead| {
+            let content = $service.unsealer.unseal(stored.facts.id, &stored.sealed)?;
+            Ok($call.query.judge(&content))
+        }
+    };
+}
+
+#[tonic::async_trait]
+impl PrivacyService for Privacy {
+    async fn find_subject(
+        &self,
+        request: Request<pb::FindSubjectRequest>,
+    ) -> Result<Response<pb::FindSubjectResponse>, Status> {
+        let caller = Caller::of(&request)?.clone();
+        let request = request.into_inner();
+        let call = self.check(request.request.as_ref(), Violations::of_shape(&request))?;
+        let judge = judge!(self, call);
+        let lookup = self.lookup(&caller, &call, 0, &judge);
+        let found = self.store.find(&lookup).await?;
+        Ok(Response::new(pb::FindSubjectResponse {
+            leads: found.leads.iter().map(convert::matched).collect(),
+            unconfirmed: found.unconfirmed.iter().map(convert::unconfirmed).collect(),
+            due_at: Some(timestamp(due_at(call.received_at))),
+        }))
+    }
+
+    async fn export_subject(
+        &self,
+        request: Request<pb::ExportSubjectRequest>,
+    ) -> Result<Response<pb::ExportSubjectResponse>, Status> {
+        let caller = Caller::of(&request)?.clone();
+        let request = request.into_inner();
+        let mut violations = Violations::of_shape(&request);
+        let wanted = document(&request, &mut violations);
+        let language = convert::language(&request.language, &mut violations);
+        let call = self.check(request.request.as_ref(), violations)?;
+        let wanted = wanted?;
+        let judge = judge!(self, call);
+        let lookup = self.lookup(&caller, &call, request.kind.into(), &judge);
+        let export = self.store.export(&lookup).await?;
+        let leads = export.selection.leads.iter().zip(export.disclosures);
+        let leads = leads
+            .map(|(candidate, disclosures)| {
+                let StoredLead { facts, sealed } = &candidate.lead;
+                let content = self.unsealer.unseal(facts.id, sealed)?;
+                Ok(ExportedLead {
+                    facts: facts.clone(),
+                    content,
+                    disclosures,
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Response::new(self.answer(
+            wanted,
+            language,
+            &leads,
+            &export.selection.unconfirmed,
+            &call,
+        )))
+    }
+
+    async fn erase_subject(
+        &self,
+        request: Request<pb::EraseSubjectRequest>,
+    ) -> Result<Response<pb::EraseSubjectResponse>, Status> {
+        let caller = Caller::of(&request)?.clone();
+        let request = request.into_inner();
+        let mut violations = Violations::of_shape(&request);
+        let ground = ErasureGround::from_number(request.ground.into());
+        if ground.is_none() {
+            violations.add("ground", Fault::UnknownValue);
+        }
+        let call = self.check(request.request.as_ref(), violations)?;
+        let order = ErasureOrder {
+            ground: ground.ok_or(Refusal::MalformedMessage)?,
+            dry_run: request.dry_run,
+            confirmed: request.confirm_supersedes_restriction,
+        };
+        let judge = judge!(self, call);
+        let lookup = self.lookup(&caller, &call, request.ground.into(), &judge);
+        let erasure = self.store.erase(&lookup, order).await?;
+        Ok(Response::new(erased(&erasure, &call)))
+    }
+
+    async fn get_erasure_receipt(
+        &self,
+        _: Request<pb::GetErasureReceiptRequest>,
+    ) -> Result<Response<pb::GetErasureReceiptResponse>, Status> {
+        Err(Refusal::NotYetImplemented.into())
+    }
+
+    async fn rectify_lead(
+        &self,
+        _: Request<pb::RectifyLeadRequest>,
+    ) -> Result<Response<pb::RectifyLeadResponse>, Status> {
+        Err(Refusal::NotYetImplemented.into())
+    }
+
+    async fn restrict_lead(
+        &self,
+        _: Request<pb::RestrictLeadRequest>,
+    ) -> Result<Response<pb::RestrictLeadResponse>, Status> {
+        Err(Refusal::NotYetImplemented.into())
+    }
+
+    async fn lift_restriction(
+        &self,
+        _: Request<pb::LiftRestrictionRequest>,
+    ) -> Result<Response<pb::LiftRestrictionResponse>, Status> {
+        Err(Refusal::NotYetImplemented.into())
+    }
+
+    async fn object_to_processing(
+        &self,
+        _: Request<pb::ObjectToProcessingRequest>,
+    ) -> Result<Response<pb::ObjectToProcessingResponse>, Status> {
+        Err(Refusal::NotYetImplemented.into())
+    }
+}
+
+impl Privacy {
+    fn answer(
+        &self,
+        wanted: Document,
+        language: Language,
+        leads: &[ExportedLead],
+        unconfirmed: &[(
+            crate::store::Candidate,
+            crate::domain::subject::UnconfirmedReason,
+        )],
+        call: &SubjectCall,
+    ) -> pb::ExportSubjectResponse {
+        let file = self
+            .exporter
+            .export(wanted, language, leads, self.clock.now());
+        let sha256 = HEXLOWER.encode(digest(&SHA256, &file.content).as_ref());
+        pb::ExportSubjectResponse {
+            content: file.content,
+            content_type: file.content_type.to_owned(),
+            file_name: file.name,
+            sha256,
+            leads: i32::try_from(leads.len()).unwrap_or(i32::MAX),
+            unconfirmed: unconfirmed.iter().map(convert::unconfirmed).collect(),
+            due_at: Some(timestamp(due_at(call.received_at))),
+        }
+    }
+}
+
+/// The document that is asked for. A kind or format out of range is a violation; one that this server
+/// does not make yet is not.
+fn document(
+    request: &pb::ExportSubjectRequest,
+    violations: &mut Violations,
+) -> Result<Document, Refusal> {
+    let format = pb::ExportFormat::try_from(request.format);
+    let kind = pb::ExportKind::try_from(request.kind);
+    if format.is_err() {
+        violations.add("format", Fault::UnknownValue);
+    }
+    if kind.is_err() {
+        violations.add("kind", Fault::UnknownValue);
+    }
+    match (kind, format) {
+        (Ok(kind), Ok(pb::ExportFormat::Unspecified | pb::ExportFormat::Json)) => match kind {
+            pb::ExportKind::Portability => Ok(Document::PortabilityJson),
+            pb::ExportKind::Access | pb::ExportKind::Unspecified => Ok(Document::AccessJson),
+        },
+        (Ok(pb::ExportKind::Access), Ok(pb::ExportFormat::Csv | pb::ExportFormat::Jcard))
+        | (Ok(pb::ExportKind::Portability), Ok(pb::ExportFormat::Html)) => {
+            violations.add("format", Fault::FormatNotForKind);
+            Err(Refusal::NotYetImplemented)
+        }
+        _ => Err(Refusal::NotYetImplemented),
+    }
+}
+
+fn erased(erasure: &Erasure, call: &SubjectCall) -> pb::EraseSubjectResponse {
+    pb::EraseSubjectResponse {
+        leads: erasure
+            .outcomes
+            .iter()
+            .map(|(id, outcome)| pb::ErasedLead {
+                lead_id: id.to_string(),
+                outcome: *outcome as i32,
+            })
+            .collect(),
+        unconfirmed: erasure
+            .unconfirmed
+            .iter()
+            .map(convert::unconfirmed)
+            .collect(),
+        receipt: receipt(erasure, call),
+        due_at: Some(timestamp(due_at(erasure.received_at))),
+    }
+}
+
+fn receipt(erasure: &Erasure, call: &SubjectCall) -> Option<pb::ErasureReceipt> {
+    let request = erasure.entries.first()?;
+    let entries = erasure.entries.iter().map(|entry| pb::ReceiptEntry {
+        sequence: entry.sequence,
+        lead_id: entry
+            .new
+            .lead_id
+            .map_or_else(String::new, |id| id.to_string()),
+        // The request's own detail is its ground, which the receipt names beside.
+        outcome: entry
+            .new
+            .lead_id
+            .map_or(0, |_| i32::try_from(entry.new.detail).unwrap_or(0)),
+        hash: HEXLOWER.encode(&entry.hash),
+    });
+    Some(pb::ErasureReceipt {
+        request_id: call.request_id.to_string(),
+        erased_at: Some(timestamp(from_micros(request.at))),
+        ground: i32::try_from(erasure.ground).unwrap_or(0),
+        entries: entries.collect(),
+    })
+}

@@ -1,0 +1,283 @@
+//! The server: wiring, listeners, health, shutdown.
+//!
+//! [`Server::bind`] takes addresses (port 0 for any) and makes everything ready; [`Server::run`] serves until
+//! its token is cancelled: health goes to NOT_SERVING, streams end with a cursor to resume from, calls under way
+//! finish, what was accepted is written, the database is closed.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, http::StatusCode, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
+use prost_reflect::DescriptorPool;
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::server::TcpIncoming};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    clock::SharedClock,
+    domain::notice::NoticeRegistry,
+    export::Exporter,
+    jobs,
+    pb::{
+        self, crm_service_server::CrmServiceServer, intake_service_server::IntakeServiceServer,
+        ledger_service_server::LedgerServiceServer, privacy_service_server::PrivacyServiceServer,
+    },
+    rpc::{
+        auth::{Access, AuthLayer, Authenticator},
+        crm::Crm,
+        intake::{Intake, IntakeSettings},
+        ledger::Ledger,
+        observe::ObserveLayer,
+        privacy::Privacy,
+        status::Refusal,
+    },
+    seal::{KeyRing, Sealer, Unsealer},
+    store::SharedStore,
+};
+
+/// Our services, for health.
+pub const SERVICES: [&str; 4] = [
+    "leadintake.v1.IntakeService",
+    "leadintake.v1.CrmService",
+    "leadintake.v1.PrivacyService",
+    "leadintake.v1.LedgerService",
+];
+
+/// The largest request of a website: a form is less than 4 KiB.
+const INTAKE_MESSAGE_MAX: usize = 64 * 1024;
+/// The largest request of the others: a thousand identifiers.
+const MESSAGE_MAX: usize = 64 * 1024;
+/// The largest answer: a stream's page of a thousand leads, or an export.
+const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// How long calls under way may take to finish when the server stops.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: SharedStore,
+    /// The keys.
+    pub keys: Arc<KeyRing>,
+    /// The time.
+    pub clock: SharedClock,
+    /// The notices.
+    pub notices: Arc<NoticeRegistry>,
+    /// What the operator decides.
+    pub settings: IntakeSettings,
+    /// Metrics to show, if this process collects them.
+    pub metrics: Option<PrometheusHandle>,
+    /// Whether strangers may ask for the contract: beyond loopback only if asked for.
+    pub reflection: bool,
+}
+
+/// A server that is bound and ready to run.
+#[derive(Debug)]
+pub struct Server {
+    parts: Parts,
+    api: TcpListener,
+    admin: TcpListener,
+    access: Arc<Access>,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The contract is not usable.
+    #[error(transparent)]
+    Unguarded(#[from] crate::rpc::auth::Unguarded),
+    /// The contract does not decode.
+    #[error("the contract's descriptors do not decode")]
+    Descriptors,
+}
+
+impl Server {
+    /// Binds both listeners.
+    pub async fn bind(
+        parts: Parts,
+        api: SocketAddr,
+        admin: SocketAddr,
+    ) -> Result<Self, StartError> {
+        let pool = DescriptorPool::decode(pb::DESCRIPTORS).map_err(|_| StartError::Descriptors)?;
+        let access = Arc::new(Access::from_descriptors(&pool)?);
+        let bind = async |address| {
+            TcpListener::bind(address)
+                .await
+                .map_err(|source| StartError::Bind { address, source })
+        };
+        Ok(Self {
+            api: bind(api).await?,
+            admin: bind(admin).await?,
+            access,
+            parts,
+        })
+    }
+
+    /// The addresses of the API and of the admin listener.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.api.local_addr()?, self.admin.local_addr()?))
+    }
+
+    /// Serves until `stop` is cancelled, then finishes what is under way.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let (ready, is_ready) = watch::channel(false);
+        let store = self.parts.store.clone();
+        let watcher = tokio::spawn(jobs::watch_health(
+            store.clone(),
+            reporter,
+            ready,
+            &SERVICES,
+            stop.clone(),
+        ));
+        let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
+        let admin = admin_routes(self.parts.metrics.clone(), is_ready);
+        let admin = tokio::spawn(serve_admin(self.admin, admin, stop.clone()));
+        let routes = routes(&self.parts, health, &stop);
+        let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
+        let layers = tower::ServiceBuilder::new()
+            .layer(ObserveLayer::new(self.access.clone()))
+            .layer(CatchPanicLayer::custom(|_| {
+                tonic::Status::from(Refusal::Internal).into_http::<tonic::body::Body>()
+            }))
+            .layer(AuthLayer::new(self.access, authenticator));
+        let serving = transport()
+            .layer(layers)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(self.api).with_nodelay(Some(true)),
+                stop.clone().cancelled_owned(),
+            );
+        // A silent peer or an endless stream would hold a graceful stop for ever: so, a deadline.
+        let drained = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let result = tokio::select! {
+            result = serving => result,
+            () = drained => Ok(()),
+        };
+        stop.cancel();
+        for task in [watcher, admin] {
+            let _ = timeout(DRAIN, task).await;
+        }
+        let _ = timeout(DRAIN, cleaner).await;
+        store.close().await;
+        result
+    }
+}
+
+/// The transport, with limits that tonic leaves open.
+fn transport() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .max_concurrent_streams(Some(100))
+        .http2_max_local_error_reset_streams(Some(256))
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_header_list_size(Some(8 * 1024))
+        .initial_stream_window_size(Some(64 * 1024))
+        .initial_connection_window_size(Some(1024 * 1024))
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .accept_http1(false)
+}
+
+/// Every service of the API.
+fn routes<H: tonic_health::pb::health_server::Health>(
+    parts: &Parts,
+    health: tonic_health::pb::health_server::HealthServer<H>,
+    stop: &CancellationToken,
+) -> Routes {
+    let unsealer = Unsealer::new(parts.keys.clone());
+    let retention = parts.settings.retention;
+    let intake = Intake::new(
+        parts.store.clone(),
+        Sealer::new(parts.keys.clone()),
+        parts.clock.clone(),
+        parts.notices.clone(),
+        parts.settings.clone(),
+    );
+    let crm = Crm::new(
+        parts.store.clone(),
+        unsealer.clone(),
+        parts.clock.clone(),
+        stop.clone(),
+        retention,
+    );
+    let exporter = Exporter {
+        notices: parts.notices.clone(),
+        controller: parts.settings.controller.clone(),
+        retention,
+    };
+    let privacy = Privacy::new(
+        parts.store.clone(),
+        unsealer,
+        parts.clock.clone(),
+        exporter,
+        parts.settings.region,
+    );
+    let ledger = Ledger::new(parts.store.clone());
+    let mut routes = Routes::default()
+        .add_service(health)
+        .add_service(IntakeServiceServer::new(intake).max_decoding_message_size(INTAKE_MESSAGE_MAX))
+        .add_service(
+            CrmServiceServer::new(crm)
+                .max_decoding_message_size(MESSAGE_MAX)
+                .max_encoding_message_size(ANSWER_MAX),
+        )
+        .add_service(
+            PrivacyServiceServer::new(privacy)
+                .max_decoding_message_size(MESSAGE_MAX)
+                .max_encoding_message_size(ANSWER_MAX),
+        )
+        .add_service(LedgerServiceServer::new(ledger).max_decoding_message_size(MESSAGE_MAX));
+    if parts.reflection {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1();
+        // The same bytes decoded when the server was bound.
+        if let Ok(reflection) = reflection {
+            routes = routes.add_service(reflection);
+        }
+    }
+    routes
+}
+
+fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route(
+            "/readyz",
+            get(async move || {
+                if *ready.borrow() {
+                    (StatusCode::OK, "ready\n")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+                }
+            }),
+        )
+        .route(
+            "/metrics",
+            get(async move || {
+                metrics
+                    .as_ref()
+                    .map_or_else(String::new, PrometheusHandle::render)
+            }),
+        )
+}
+
+async fn serve_admin(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the admin listener failed");
+    }
+}

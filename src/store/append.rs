@@ -1,0 +1,71 @@
+//! The one way to write to the ledger.
+//!
+//! Called last in a writing transaction, once: it locks the head's row until the commit, so that numbers
+//! become visible in order and without gaps, on SQLite and on PostgreSQL with any number of replicas. A plain
+//! sequence is not safe: 21 % of acknowledged rows were skipped by a cursor at 16 writers.
+
+use jiff::Timestamp;
+
+use super::{
+    Result, StoreError,
+    bulk::Bulk,
+    dialect::{Columns as _, Dialect, values},
+    sql::{statements, to_hash},
+    tx::Tx,
+};
+use crate::{
+    domain::lead::LeadId,
+    ledger::{Entry, Head, NewEntry},
+};
+
+statements! {
+    LOCK_HEAD = "UPDATE ledger_head SET sequence = sequence + $1 WHERE id = 1 \
+                 RETURNING sequence, hash, at";
+    MOVE_HEAD = "UPDATE ledger_head SET hash = $1, at = $2 WHERE id = 1";
+}
+
+pub(super) static INSERT_ENTRIES: Bulk = Bulk::new(
+    "INSERT INTO ledger \
+     (sequence, kind, lead_id, client_id, request_id, detail, submission, at, hash) VALUES",
+    9,
+    "",
+);
+
+impl<DB: Dialect> Tx<DB> {
+    /// Appends entries. Nothing but the commit may follow it in a transaction.
+    pub(super) async fn append(
+        &mut self,
+        entries: &[NewEntry],
+        now: Timestamp,
+    ) -> Result<Vec<Entry>> {
+        let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+        let rows = self.fetch(LOCK_HEAD, values![count]).await?;
+        let row = rows
+            .first()
+            .ok_or(StoreError::Corrupt("the ledger has no head"))?;
+        let mut head = Head {
+            sequence: row.int(0)? - count,
+            hash: to_hash(row.bytes(1)?)?,
+            at: row.int(2)?,
+        };
+        let now = now.as_microsecond();
+        let entries: Vec<Entry> = entries.iter().map(|new| head.append(*new, now)).collect();
+        let mut values = Vec::with_capacity(entries.len() * 9);
+        for entry in &entries {
+            values.extend(values![
+                entry.sequence,
+                entry.new.kind as i64,
+                entry.new.lead_id.map(LeadId::uuid),
+                entry.new.client_id,
+                entry.new.request_id,
+                entry.new.detail,
+                entry.new.submission,
+                entry.at,
+                entry.hash,
+            ]);
+        }
+        self.execute_bulk(&INSERT_ENTRIES, values).await?;
+        self.execute(MOVE_HEAD, values![head.hash, head.at]).await?;
+        Ok(entries)
+    }
+}

@@ -1,0 +1,247 @@
+//! Everything the two databases do differently, and nothing else.
+//!
+//! The statements are one text for both: `$1` placeholders, named columns, row locks by `UPDATE`. What is
+//! left are types of the driver, how a write transaction begins, and how a connection is set up (`open`).
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+use sqlx::{
+    Arguments as _, Database, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection,
+    migrate::{Migrate, Migrator},
+    postgres::{PgArguments, PgRow},
+    sqlite::{SqliteArguments, SqliteRow},
+};
+use uuid::Uuid;
+
+/// A value for a placeholder. `Debug` prints none of it.
+#[derive(Clone)]
+pub(crate) enum Value {
+    Int(i64),
+    OptInt(Option<i64>),
+    Bool(bool),
+    Text(String),
+    Bytes(Vec<u8>),
+    OptBytes(Option<Vec<u8>>),
+    Uuid(Uuid),
+    OptUuid(Option<Uuid>),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Value(..)")
+    }
+}
+
+macro_rules! value_from {
+    ($($type:ty => $variant:ident),* $(,)?) => {
+        $(impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant(value.into())
+            }
+        })*
+    };
+}
+
+value_from! {
+    i64 => Int,
+    Option<i64> => OptInt,
+    bool => Bool,
+    &str => Text,
+    String => Text,
+    Vec<u8> => Bytes,
+    &[u8] => Bytes,
+    [u8; 16] => Bytes,
+    [u8; 32] => Bytes,
+    Uuid => Uuid,
+    Option<Uuid> => OptUuid,
+}
+
+impl From<Option<[u8; 16]>> for Value {
+    fn from(value: Option<[u8; 16]>) -> Self {
+        Self::OptBytes(value.map(Vec::from))
+    }
+}
+
+/// Makes the list of values for a statement.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => {
+        vec![$($crate::store::dialect::Value::from($value)),*]
+    };
+}
+pub(crate) use values;
+
+/// Reads one column of a row by its place.
+pub(crate) trait Columns {
+    fn int(&self, column: usize) -> sqlx::Result<i64>;
+    fn opt_int(&self, column: usize) -> sqlx::Result<Option<i64>>;
+    fn bool(&self, column: usize) -> sqlx::Result<bool>;
+    fn text(&self, column: usize) -> sqlx::Result<String>;
+    fn bytes(&self, column: usize) -> sqlx::Result<Vec<u8>>;
+    fn opt_bytes(&self, column: usize) -> sqlx::Result<Option<Vec<u8>>>;
+    fn uuid(&self, column: usize) -> sqlx::Result<Uuid>;
+    fn opt_uuid(&self, column: usize) -> sqlx::Result<Option<Uuid>>;
+}
+
+/// A database that the store can run on.
+pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
+    /// Begins a transaction that will write.
+    const BEGIN_WRITE: &'static str;
+    /// How many writers take batches from the submission queue.
+    const WRITERS: usize;
+
+    /// The migrations compiled into the program.
+    fn migrator() -> &'static Migrator;
+
+    /// Runs a statement; gives the number of rows it changed.
+    fn execute<'c>(
+        connection: &'c mut Self::Connection,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> BoxFuture<'c, sqlx::Result<u64>>;
+
+    /// Runs a statement; gives its rows.
+    fn fetch<'c>(
+        connection: &'c mut Self::Connection,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>>;
+
+    /// Removes what deletions leave behind, as far as a connection can; `false`: not all of it yet.
+    fn clean_up(connection: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<bool>>;
+}
+
+/// Empties the write-ahead log into the database and cuts it to nothing; a reader that still uses the
+/// log makes it answer "busy", and the log stays.
+fn truncate_log(connection: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
+    Box::pin(async move {
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(connection)
+            .await?;
+        Ok(busy == 0)
+    })
+}
+
+/// Autovacuum and the recycling of the log do it, within a bound that docs/operations.md gives.
+fn nothing_to_truncate(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
+    Box::pin(async { Ok(true) })
+}
+
+/// The driver's types differ, what is done with them does not: so the text of both bodies is one.
+macro_rules! dialect {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $migrations:literal, $clean_up:path) => {
+        impl Columns for $row {
+            fn int(&self, column: usize) -> sqlx::Result<i64> {
+                self.try_get(column)
+            }
+            fn opt_int(&self, column: usize) -> sqlx::Result<Option<i64>> {
+                self.try_get(column)
+            }
+            fn bool(&self, column: usize) -> sqlx::Result<bool> {
+                self.try_get(column)
+            }
+            fn text(&self, column: usize) -> sqlx::Result<String> {
+                self.try_get(column)
+            }
+            fn bytes(&self, column: usize) -> sqlx::Result<Vec<u8>> {
+                self.try_get(column)
+            }
+            fn opt_bytes(&self, column: usize) -> sqlx::Result<Option<Vec<u8>>> {
+                self.try_get(column)
+            }
+            fn uuid(&self, column: usize) -> sqlx::Result<Uuid> {
+                self.try_get(column)
+            }
+            fn opt_uuid(&self, column: usize) -> sqlx::Result<Option<Uuid>> {
+                self.try_get(column)
+            }
+        }
+
+        impl Dialect for $database {
+            const BEGIN_WRITE: &'static str = $begin;
+            const WRITERS: usize = $writers;
+
+            fn migrator() -> &'static Migrator {
+                static MIGRATOR: Migrator = sqlx::migrate!($migrations);
+                &MIGRATOR
+            }
+
+            fn execute<'c>(
+                connection: &'c mut Self::Connection,
+                sql: &'static str,
+                values: Vec<Value>,
+            ) -> BoxFuture<'c, sqlx::Result<u64>> {
+                Box::pin(async move {
+                    let arguments = bind::<$arguments>(values)?;
+                    let done = sqlx::query_with(sql, arguments).execute(connection).await?;
+                    Ok(done.rows_affected())
+                })
+            }
+
+            fn fetch<'c>(
+                connection: &'c mut Self::Connection,
+                sql: &'static str,
+                values: Vec<Value>,
+            ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>> {
+                Box::pin(async move {
+                    let arguments = bind::<$arguments>(values)?;
+                    sqlx::query_with(sql, arguments).fetch_all(connection).await
+                })
+            }
+
+            fn clean_up(connection: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<bool>> {
+                $clean_up(connection)
+            }
+        }
+
+        impl Bind for $arguments {
+            fn bind(&mut self, value: Value) -> Result<(), sqlx::error::BoxDynError> {
+                match value {
+                    Value::Int(value) => self.add(value),
+                    Value::OptInt(value) => self.add(value),
+                    Value::Bool(value) => self.add(value),
+                    Value::Text(value) => self.add(value),
+                    Value::Bytes(value) => self.add(value),
+                    Value::OptBytes(value) => self.add(value),
+                    Value::Uuid(value) => self.add(value),
+                    Value::OptUuid(value) => self.add(value),
+                }
+            }
+        }
+    };
+}
+
+/// Arguments that take a [`Value`].
+trait Bind: Default {
+    fn bind(&mut self, value: Value) -> Result<(), sqlx::error::BoxDynError>;
+}
+
+fn bind<A: Bind>(values: Vec<Value>) -> sqlx::Result<A> {
+    let mut arguments = A::default();
+    for value in values {
+        arguments.bind(value).map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+// One writer: SQLite has one write lock, and a second would only wait for it. The lock is taken at the
+// start, so that a transaction never fails half-way for want of it.
+dialect!(
+    Sqlite,
+    SqliteRow,
+    SqliteArguments,
+    "BEGIN IMMEDIATE",
+    1,
+    "./migrations/sqlite",
+    truncate_log
+);
+// Two writers: one prepares and inserts its leads while the other holds the ledger's head.
+dialect!(
+    Postgres,
+    PgRow,
+    PgArguments,
+    "BEGIN",
+    2,
+    "./migrations/postgres",
+    nothing_to_truncate
+);

@@ -1,0 +1,142 @@
+//! What can go wrong in the store.
+
+use super::Selection;
+use crate::seal::{KeyPurpose, UnsealError};
+
+/// The result of a store call.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Why a store call did nothing, or nothing that is known.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database did not answer as it should. For a write, whether it happened is not known.
+    // The driver's `Debug` prints row values, its `Display` does not: hence no `{0:?}` here, ever.
+    #[error("database: {0}")]
+    Database(DatabaseError),
+    /// The submission queue is full; nothing happened.
+    #[error("the submission queue is full")]
+    QueueFull,
+    /// The store is closing; nothing happened.
+    #[error("the store is closing")]
+    Closing,
+    /// A whole batch failed for this reason.
+    #[error(transparent)]
+    Shared(std::sync::Arc<StoreError>),
+    /// A writer stopped without an answer; whether the write happened is not known.
+    #[error("a writer stopped without an answer")]
+    Lost,
+    /// Another call changed the same leads, three times in a row; nothing happened.
+    #[error("another call changed the same leads")]
+    Contended,
+    /// A stored value cannot be one that this program wrote.
+    #[error("the database holds an impossible value: {0}")]
+    Corrupt(&'static str),
+    /// A lead cannot be opened.
+    #[error(transparent)]
+    Unseal(#[from] UnsealError),
+    /// A key of the ring is not the one the database was written with.
+    #[error("the key ring does not belong to this database: {0:?} key {1} is another key")]
+    ForeignKey(KeyPurpose, u32),
+    /// The database was written with a key that the ring lacks.
+    #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
+    MissingKey(KeyPurpose, u32),
+    /// The request's key was used for something else.
+    #[error("the request id was used for something else")]
+    RequestIdReused,
+    /// A named lead is none of the person's candidates.
+    #[error("a named lead is not a candidate")]
+    NotACandidate,
+    /// More leads match than one request may touch.
+    #[error("more leads match than one request may touch")]
+    TooManyCandidates,
+    /// The database was made by a newer version of the program.
+    #[error("the database was made by a newer lead-intake; use that version")]
+    NewerSchema,
+    /// The schema cannot be brought up to date.
+    #[error("migration: {0}")]
+    Migration(sqlx::migrate::MigrateError),
+    /// A setting of the store is wrong.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// An error of the driver that prints its message and nothing else: the driver's own `Debug` shows the
+/// rows that a constraint refused.
+pub struct DatabaseError(sqlx::Error);
+
+impl std::fmt::Debug for DatabaseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            // The code says what class of error it is; the message could quote an input ("invalid
+            // input syntax for …"), so it is printed for the classes that speak of the server only.
+            sqlx::Error::Database(error) => {
+                let code = error.code().unwrap_or_default();
+                write!(f, "error {code}")?;
+                let about_server = ["08", "25", "40", "53", "54", "55", "57", "58"]
+                    .iter()
+                    .any(|class| code.starts_with(class));
+                if about_server || code.len() < 5 {
+                    write!(f, ": {}", error.message())
+                } else {
+                    Ok(())
+                }
+            }
+            error => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(DatabaseError(error))
+    }
+}
+
+impl StoreError {
+    /// Whether a uniqueness constraint refused the write.
+    pub(super) fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError(sqlx::Error::Database(error)))
+            if error.is_unique_violation())
+    }
+
+    /// Whether the same transaction may well succeed now: serialisation failure, deadlock, lock
+    /// timeout on PostgreSQL; busy on SQLite.
+    pub(super) fn is_transient(&self) -> bool {
+        let Self::Database(DatabaseError(sqlx::Error::Database(error))) = self else {
+            return matches!(self, Self::Contended);
+        };
+        error
+            .code()
+            .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03" | "5" | "261" | "517"))
+    }
+}
+
+/// How often a write that lost a race is tried again.
+const ATTEMPTS: usize = 3;
+
+/// Runs a write until it succeeds or fails for good.
+pub(super) async fn retrying<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.is_transient() => {}
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
+impl Selection {
+    /// How many leads it holds in all.
+    pub(super) fn len(&self) -> usize {
+        self.leads.len() + self.unconfirmed.len()
+    }
+}

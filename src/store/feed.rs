@@ -1,0 +1,232 @@
+//! The feed: the changes in ledger order, as one client hears them.
+//!
+//! State-based: what a change shows is read at delivery, so an erased lead yields nothing but its tombstone
+//! at every position. And a client hears nothing of a lead it was never given. For that each delivery is
+//! recorded before it leaves: up to which number, and at which head (`snapshot`) it was read. A client was
+//! given a lead if the first delivery that reaches its submission was read before the tombstone.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{
+    Acknowledgement, FeedChange, FeedPage, FeedStore, Result, StoreError, StoredLead,
+    dialect::{Columns, Dialect, values},
+    error::retrying,
+    sql::{LEAD_COLUMNS, Sql, SqlStore, lead_at, lead_columns, statements},
+    tx::Tx,
+};
+use crate::{
+    clock::from_micros,
+    domain::lead::LeadId,
+    ledger::{EntryKind, NewEntry},
+};
+
+statements! {
+    CONSUMER = "SELECT delivered, acknowledged FROM consumer WHERE client_id = $1";
+    ADD_CONSUMER = "INSERT INTO consumer (client_id, delivered, acknowledged) VALUES ($1, 0, 0) \
+                    ON CONFLICT (client_id) DO NOTHING";
+    // One statement, so one snapshot on both databases: the leads, the head and the deliveries agree.
+    PAGE = concat!(
+        "SELECT ", lead_columns!(), ", ledger.sequence, ledger.kind, ledger.lead_id, ledger.at, \
+         (SELECT sequence FROM ledger_head), \
+         CASE WHEN ledger.kind IN (7, 8) THEN (SELECT delivery.snapshot FROM delivery \
+             WHERE delivery.client_id = $1 AND delivery.upto >= ledger.submission \
+             ORDER BY delivery.upto LIMIT 1) END, \
+         CASE WHEN ledger.kind IN (7, 8) THEN (SELECT MIN(reading.sequence) FROM ledger AS reading \
+             WHERE reading.lead_id = ledger.lead_id AND reading.kind = 9 \
+             AND reading.client_id = $1) END \
+         FROM ledger LEFT JOIN lead ON lead.id = ledger.lead_id \
+         WHERE ledger.sequence > $2 AND ledger.kind <= 8 ORDER BY ledger.sequence LIMIT $3"
+    );
+    // Fails, by changing no row, if another page of the client was recorded since this one was read.
+    MOVE_DELIVERED = "UPDATE consumer SET delivered = $3 WHERE client_id = $1 AND delivered = $2";
+    ADD_DELIVERY = "INSERT INTO delivery (client_id, upto, snapshot, delivered_at) \
+                    VALUES ($1, $2, $3, $4)";
+    ACKNOWLEDGE = "UPDATE consumer SET acknowledged = $2, acknowledged_at = $3 \
+                   WHERE client_id = $1 AND acknowledged < $2 AND delivered >= $2";
+    READ_LEAD = concat!(
+        "SELECT ", lead_columns!(), " FROM lead WHERE lead.id = $1 AND lead.restrictions = 0"
+    );
+    HEAD = "SELECT sequence FROM ledger_head WHERE id = 1";
+}
+
+/// Rows read for one page before it is given back short: keeps a call over a long run of erased leads
+/// from holding its caller and its connection.
+const SCAN_MAX: i64 = 10_000;
+
+#[async_trait]
+impl<DB: Dialect> FeedStore for SqlStore<DB> {
+    fn epoch(&self) -> i64 {
+        self.sql.epoch
+    }
+
+    fn head(&self) -> watch::Receiver<i64> {
+        self.sql.head()
+    }
+
+    async fn page(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage> {
+        retrying(|| self.sql.deliver(client_id, after, limit)).await
+    }
+
+    async fn acknowledge(
+        &self,
+        client_id: i64,
+        position: i64,
+        now: Timestamp,
+    ) -> Result<Option<Acknowledgement>> {
+        self.sql.acknowledge(client_id, position, now).await
+    }
+
+    async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>> {
+        let sql = &self.sql;
+        let mut tx = Tx::begin(&sql.writer).await?;
+        let Some(row) = tx.fetch_optional(READ_LEAD, values![id.uuid()]).await? else {
+            return Ok(None);
+        };
+        let lead = lead_at(&row, 0)?;
+        let entry = NewEntry::new(EntryKind::LeadRead, client_id).lead(id);
+        tx.append(&[entry], sql.clock.now()).await?;
+        tx.commit().await?;
+        Ok(Some(lead))
+    }
+}
+
+/// Where a client is in the feed.
+struct Position {
+    delivered: i64,
+    acknowledged: i64,
+}
+
+/// Rows of the ledger, read in one snapshot.
+struct Scan {
+    page: FeedPage,
+    /// The head at the time of reading.
+    snapshot: i64,
+}
+
+impl<DB: Dialect> Sql<DB> {
+    async fn position(&self, client_id: i64) -> Result<Position> {
+        if let Some(row) = self.read(CONSUMER, values![client_id]).await?.first() {
+            return Ok(Position {
+                delivered: row.int(0)?,
+                acknowledged: row.int(1)?,
+            });
+        }
+        let mut tx = Tx::begin(&self.writer).await?;
+        tx.execute(ADD_CONSUMER, values![client_id]).await?;
+        tx.commit().await?;
+        Ok(Position {
+            delivered: 0,
+            acknowledged: 0,
+        })
+    }
+
+    /// Reads a page and records its delivery.
+    async fn deliver(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage> {
+        let position = self.position(client_id).await?;
+        let start = after.unwrap_or(position.acknowledged);
+        let mut scan = self.scan(client_id, start, limit).await?;
+        let mut scanned = limit;
+        while scan.page.changes.is_empty() && scan.page.has_more && scanned < SCAN_MAX {
+            scan = self.scan(client_id, scan.page.next, limit).await?;
+            scanned += limit;
+        }
+        if scan.page.next > position.delivered {
+            let mut tx = Tx::begin(&self.writer).await?;
+            let place = values![client_id, position.delivered, scan.page.next];
+            if tx.execute(MOVE_DELIVERED, place).await? == 0 {
+                return Err(StoreError::Contended);
+            }
+            // A page that discloses nothing is no delivery, but the client may acknowledge it.
+            if scan
+                .page
+                .changes
+                .last()
+                .is_some_and(|change| change.sequence > position.delivered)
+            {
+                let now = self.clock.now().as_microsecond();
+                let row = values![client_id, scan.page.next, scan.snapshot, now];
+                tx.execute(ADD_DELIVERY, row).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(scan.page)
+    }
+
+    async fn scan(&self, client_id: i64, after: i64, limit: i64) -> Result<Scan> {
+        // One row more than asked for tells whether the feed goes on.
+        let rows = self
+            .read(PAGE, values![client_id, after, limit + 1])
+            .await?;
+        let has_more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
+        let wanted = rows.len() - usize::from(has_more);
+        let mut page = FeedPage {
+            changes: Vec::with_capacity(wanted),
+            next: after,
+            has_more,
+        };
+        let mut snapshot = 0;
+        for row in &rows[..wanted] {
+            page.next = row.int(LEAD_COLUMNS)?;
+            snapshot = row.int(LEAD_COLUMNS + 4)?;
+            page.changes.extend(change(row)?);
+        }
+        Ok(Scan { page, snapshot })
+    }
+
+    async fn acknowledge(
+        &self,
+        client_id: i64,
+        position: i64,
+        now: Timestamp,
+    ) -> Result<Option<Acknowledgement>> {
+        let current = self.position(client_id).await?;
+        if position > current.delivered {
+            return Ok(None);
+        }
+        let mut tx = Tx::begin(&self.writer).await?;
+        tx.execute(
+            ACKNOWLEDGE,
+            values![client_id, position, now.as_microsecond()],
+        )
+        .await?;
+        let row = tx.fetch_optional(CONSUMER, values![client_id]).await?;
+        let head = tx.fetch_optional(HEAD, Vec::new()).await?;
+        tx.commit().await?;
+        let (Some(row), Some(head)) = (row, head) else {
+            return Err(StoreError::Corrupt("a client without a position"));
+        };
+        let position = row.int(1)?;
+        Ok(Some(Acknowledgement {
+            position,
+            behind: head.int(0)? - position,
+        }))
+    }
+}
+
+/// The change in a row of [`PAGE`], if the client hears of it.
+fn change(row: &impl Columns) -> Result<Option<FeedChange>> {
+    let sequence = row.int(LEAD_COLUMNS)?;
+    let kind = EntryKind::from_number(row.int(LEAD_COLUMNS + 1)?)
+        .ok_or(StoreError::Corrupt("an entry of an unknown kind"))?;
+    let Some(lead_id) = row.opt_uuid(LEAD_COLUMNS + 2)? else {
+        return Err(StoreError::Corrupt("a change without a lead"));
+    };
+    let lead = row.opt_bytes(1)?.map(|_| lead_at(row, 0)).transpose()?;
+    let heard = if kind.is_tombstone() {
+        let given = row
+            .opt_int(LEAD_COLUMNS + 5)?
+            .is_some_and(|snapshot| snapshot < sequence);
+        given || row.opt_int(LEAD_COLUMNS + 6)?.is_some()
+    } else {
+        lead.is_some()
+    };
+    Ok(heard.then_some(FeedChange {
+        sequence,
+        kind,
+        lead_id: lead_id.into(),
+        at: from_micros(row.int(LEAD_COLUMNS + 3)?),
+        lead: lead.filter(|lead| lead.facts.is_readable()),
+    }))
+}

@@ -1,0 +1,197 @@
+//! Submissions: a batch of them in one transaction, each with its own result.
+//!
+//! The batch is written as if no key were a repeat. Where one is, the ledger's unique index refuses it,
+//! nothing is written, the repeats are answered from what they repeat, and the rest is tried again. So the
+//! common case pays nothing for the rare one, and two replicas with the same key agree by the index.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{
+    IntakeStore, Result, Submission,
+    bulk::Bulk,
+    dialect::{Columns as _, Dialect, values},
+    error::retrying,
+    group::Job,
+    sql::{Sql, SqlStore},
+    tx::Tx,
+};
+use crate::{
+    clock::from_micros,
+    domain::lead::LeadId,
+    ledger::{EntryKind, NewEntry},
+    seal::{BlindIndex, SealedLead},
+};
+
+pub(super) static INSERT_LEADS: Bulk = Bulk::new(
+    "INSERT INTO lead (id, sealed, key_id, email_index, phone_index, content_mac, lawful_basis, \
+     consent, notice_version, submitted_at, restrictions, revision) VALUES",
+    12,
+    "",
+);
+
+pub(super) static FIND_REQUESTS: Bulk = Bulk::new(
+    "SELECT ledger.client_id, ledger.request_id, ledger.kind, ledger.lead_id, lead.content_mac, \
+     lead.submitted_at FROM ledger LEFT JOIN lead ON lead.id = ledger.lead_id \
+     WHERE (ledger.client_id, ledger.request_id) IN (VALUES",
+    2,
+    ")",
+);
+
+/// A client and its idempotency key.
+type RequestKey = (i64, Uuid);
+
+/// What an earlier call with the same key left.
+struct Earlier {
+    submission: bool,
+    /// Identifier, content and time of its lead, if that is still there.
+    lead: Option<(LeadId, BlindIndex, i64)>,
+}
+
+#[async_trait]
+impl<DB: Dialect> IntakeStore for SqlStore<DB> {
+    async fn submit(&self, client_id: i64, lead: SealedLead) -> Result<Submission> {
+        self.queue.submit(client_id, lead).await
+    }
+}
+
+impl<DB: Dialect> Sql<DB> {
+    /// Writes a batch. On an error nothing is written, or it is not known whether it was.
+    pub(super) async fn submit_batch(&self, jobs: &[Job]) -> Result<Vec<Submission>> {
+        let mut results: Vec<Option<Submission>> = vec![None; jobs.len()];
+        // A key that stands twice in the batch is written once; the second is answered as a repeat.
+        let mut seen = HashMap::new();
+        let mut doubled = false;
+        let mut fresh: Vec<usize> = Vec::with_capacity(jobs.len());
+        for (place, job) in jobs.iter().enumerate() {
+            if seen
+                .insert((job.client_id, job.lead.request_id), place)
+                .is_none()
+            {
+                fresh.push(place);
+            } else {
+                doubled = true;
+            }
+        }
+        let done = retrying(|| self.insert_batch(jobs, &fresh)).await;
+        match done {
+            Ok(()) => {
+                for place in &fresh {
+                    results[*place] = Some(stored(&jobs[*place].lead));
+                }
+            }
+            Err(error) if error.is_unique_violation() => {
+                self.answer_repeats(jobs, &mut results).await?;
+                fresh.retain(|place| results[*place].is_none());
+                retrying(|| self.insert_batch(jobs, &fresh)).await?;
+                for place in &fresh {
+                    results[*place] = Some(stored(&jobs[*place].lead));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if doubled {
+            self.answer_repeats(jobs, &mut results).await?;
+        }
+        // Every place is fresh, a repeat of an earlier call, or a repeat within the batch.
+        Ok(results
+            .into_iter()
+            .map(|result| result.unwrap_or(Submission::RequestIdReused))
+            .collect())
+    }
+
+    async fn insert_batch(&self, jobs: &[Job], places: &[usize]) -> Result<()> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mut tx = Tx::begin(&self.writer).await?;
+        let mut values = Vec::with_capacity(places.len() * 12);
+        let mut entries = Vec::with_capacity(places.len());
+        for place in places {
+            let Job {
+                client_id, lead, ..
+            } = &jobs[*place];
+            values.extend(values![
+                lead.id.uuid(),
+                lead.sealed.as_slice(),
+                i64::from(lead.key_id),
+                lead.index.email,
+                lead.index.phone,
+                lead.content_mac,
+                lead.basis as i64,
+                lead.consent,
+                lead.notice_version.as_str(),
+                lead.submitted_at.as_microsecond(),
+                0,
+                1,
+            ]);
+            let entry = NewEntry::new(EntryKind::Submitted, *client_id);
+            entries.push(entry.lead(lead.id).request(lead.request_id));
+        }
+        tx.execute_bulk(&INSERT_LEADS, values).await?;
+        let entries = tx.append(&entries, self.clock.now()).await?;
+        tx.commit().await?;
+        self.signal.moved(&entries);
+        Ok(())
+    }
+
+    /// Answers every call of the batch whose key was used before.
+    async fn answer_repeats(&self, jobs: &[Job], results: &mut [Option<Submission>]) -> Result<()> {
+        let open: Vec<&Job> = jobs
+            .iter()
+            .zip(&*results)
+            .filter(|(_, r)| r.is_none())
+            .map(|(job, _)| job)
+            .collect();
+        let mut values = Vec::with_capacity(open.len() * 2);
+        for job in open {
+            values.extend(values![job.client_id, job.lead.request_id]);
+        }
+        let mut earlier: HashMap<RequestKey, Earlier> = HashMap::new();
+        // Through the writer: on a replica that lags, a reader might not see the row it lost to.
+        let mut connection = self.writer.acquire().await?;
+        for (sql, values) in FIND_REQUESTS.statements(values) {
+            for row in DB::fetch(&mut connection, sql, values).await? {
+                let lead = match (row.opt_uuid(3)?, row.opt_bytes(4)?, row.opt_int(5)?) {
+                    (Some(id), Some(mac), Some(at)) => {
+                        Some((id.into(), mac.try_into().unwrap_or_default(), at))
+                    }
+                    _ => None,
+                };
+                let submission = row.int(2)? == EntryKind::Submitted as i64;
+                earlier.insert((row.int(0)?, row.uuid(1)?), Earlier { submission, lead });
+            }
+        }
+        for (job, result) in jobs
+            .iter()
+            .zip(results)
+            .filter(|(_, result)| result.is_none())
+        {
+            *result = earlier
+                .get(&(job.client_id, job.lead.request_id))
+                .map(|earlier| answer_repeat(earlier, &job.lead));
+        }
+        Ok(())
+    }
+}
+
+fn stored(lead: &SealedLead) -> Submission {
+    Submission::Stored {
+        id: lead.id,
+        submitted_at: lead.submitted_at,
+    }
+}
+
+fn answer_repeat(earlier: &Earlier, lead: &SealedLead) -> Submission {
+    match earlier.lead {
+        _ if !earlier.submission => Submission::RequestIdReused,
+        None => Submission::LeadErased,
+        Some((id, mac, at)) if mac == lead.content_mac => Submission::Stored {
+            id,
+            submitted_at: from_micros(at),
+        },
+        Some(_) => Submission::RequestIdReused,
+    }
+}

@@ -1,0 +1,123 @@
+//! Reading the ledger.
+
+use async_trait::async_trait;
+
+use super::{
+    LedgerStore, NamedEntry, Result, StoreError,
+    dialect::{Columns, Dialect, values},
+    sql::{Sql, SqlStore, statements, to_hash},
+};
+use crate::{
+    domain::lead::LeadId,
+    ledger::{Entry, EntryKind, Head, NewEntry, Verification, Verifier, genesis},
+};
+
+statements! {
+    HEAD = "SELECT sequence, hash, at FROM ledger_head WHERE id = 1";
+    ENTRIES_AFTER = "SELECT ledger.sequence, ledger.kind, ledger.lead_id, ledger.client_id, \
+                     ledger.request_id, ledger.detail, ledger.submission, ledger.at, ledger.hash, \
+                     client.name FROM ledger LEFT JOIN client ON client.id = ledger.client_id \
+                     WHERE ledger.sequence > $1 ORDER BY ledger.sequence LIMIT $2";
+    ENTRIES_OF_LEAD = "SELECT ledger.sequence, ledger.kind, ledger.lead_id, ledger.client_id, \
+                       ledger.request_id, ledger.detail, ledger.submission, ledger.at, \
+                       ledger.hash, client.name \
+                       FROM ledger LEFT JOIN client ON client.id = ledger.client_id \
+                       WHERE ledger.lead_id = $3 AND ledger.sequence > $1 \
+                       ORDER BY ledger.sequence LIMIT $2";
+    ENTRIES_TO = "SELECT sequence, kind, lead_id, client_id, request_id, detail, submission, at, \
+                  hash FROM ledger WHERE sequence > $1 AND sequence <= $2 \
+                  ORDER BY sequence LIMIT $3";
+}
+
+/// Reads the head's number alone: what [`super::signal`] polls.
+pub(super) const HEAD_SEQUENCE: &str = HEAD;
+
+/// Entries read at once while verifying.
+const VERIFY_PAGE: i64 = 10_000;
+
+#[async_trait]
+impl<DB: Dialect> LedgerStore for SqlStore<DB> {
+    async fn entries(
+        &self,
+        after: i64,
+        limit: i64,
+        lead: Option<LeadId>,
+    ) -> Result<Vec<NamedEntry>> {
+        let rows = match lead {
+            None => self.sql.read(ENTRIES_AFTER, values![after, limit]).await?,
+            Some(id) => {
+                self.sql
+                    .read(ENTRIES_OF_LEAD, values![after, limit, id.uuid()])
+                    .await?
+            }
+        };
+        rows.iter()
+            .map(|row| {
+                let client = if row.int(3)? == 0 {
+                    String::new()
+                } else {
+                    row.text(9)?
+                };
+                Ok(NamedEntry {
+                    entry: entry_at(row, 0)?,
+                    client,
+                })
+            })
+            .collect()
+    }
+
+    async fn verify(&self) -> Result<Verification> {
+        let head = self.sql.read_head().await?;
+        let mut verifier = Verifier::new(genesis(self.sql.store_id));
+        // Up to the head as it was at the start: what is written meanwhile is the next run's.
+        'pages: while verifier.position() < head.sequence {
+            let range = values![verifier.position(), head.sequence, VERIFY_PAGE];
+            let rows = self.sql.read(ENTRIES_TO, range).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                if !verifier.check(&entry_at(row, 0)?) {
+                    break 'pages;
+                }
+            }
+        }
+        Ok(verifier.finish(head))
+    }
+
+    async fn ledger_head(&self) -> Result<Head> {
+        self.sql.read_head().await
+    }
+}
+
+impl<DB: Dialect> Sql<DB> {
+    async fn read_head(&self) -> Result<Head> {
+        let rows = self.read(HEAD, Vec::new()).await?;
+        let row = rows
+            .first()
+            .ok_or(StoreError::Corrupt("the ledger has no head"))?;
+        Ok(Head {
+            sequence: row.int(0)?,
+            hash: to_hash(row.bytes(1)?)?,
+            at: row.int(2)?,
+        })
+    }
+}
+
+/// Reads an entry from the nine columns that begin at `start`.
+pub(super) fn entry_at(row: &impl Columns, start: usize) -> Result<Entry> {
+    Ok(Entry {
+        sequence: row.int(start)?,
+        new: NewEntry {
+            kind: EntryKind::from_number(row.int(start + 1)?)
+                .ok_or(StoreError::Corrupt("an entry of an unknown kind"))?,
+            lead_id: row.opt_uuid(start + 2)?.map(LeadId::from),
+            client_id: row.int(start + 3)?,
+            request_id: row.opt_uuid(start + 4)?,
+            detail: row.int(start + 5)?,
+            submission: row.int(start + 6)?,
+        },
+        at: row.int(start + 7)?,
+        hash: to_hash(row.bytes(start + 8)?)?,
+    })
+}

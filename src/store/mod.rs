@@ -1,0 +1,365 @@
+//! Where leads lie: one generic implementation over SQLite and PostgreSQL.
+//!
+//! How to read it: a trait for each capability stands here, so that a service holds no more than it may use
+//! ([`IntakeStore`] cannot read leads); [`SqlStore`] implements them all, a file for each; what the databases do
+//! differently is in [`dialect`]. The rules: one call is one method is one transaction, its ledger entries
+//! included, appended last ([`append`]); statements are constants beside their use, the same text for both
+//! databases; every list has a bound. To add a call: a trait method here, a body in the file of its
+//! capability, its statements in that file's `statements!` (a test prepares them all on both databases).
+
+mod append;
+mod bulk;
+mod client;
+mod dialect;
+mod error;
+mod feed;
+mod group;
+mod intake;
+mod keys;
+mod ledger;
+mod open;
+mod privacy;
+mod signal;
+mod sql;
+mod tx;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub use self::{
+    error::{Result, StoreError},
+    open::{OpenOptions, StoreUrl, open},
+    sql::{all_statements, schema},
+};
+use crate::{
+    domain::{
+        erasure::{ErasureGround, ErasureOutcome},
+        lead::{LeadFacts, LeadId},
+        subject::{Match, UnconfirmedReason},
+    },
+    ledger::{Entry, Head, Verification},
+    seal::{KeyCommitment, SealedLead, SubjectIndex, UnsealError},
+};
+
+/// A caller, as its token proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Number, as in the ledger.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// The one role, as numbered in the contract.
+    pub role: i64,
+}
+
+/// Takes leads, and can read none.
+#[async_trait]
+pub trait IntakeStore: fmt::Debug + Send + Sync {
+    /// Stores a lead, durably, together with what else arrives at the same time.
+    async fn submit(&self, client_id: i64, lead: SealedLead) -> Result<Submission>;
+}
+
+/// What became of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// The lead is stored, now or by an earlier call with the same key and content.
+    Stored {
+        /// Its identifier.
+        id: LeadId,
+        /// When it was submitted.
+        submitted_at: Timestamp,
+    },
+    /// The key was used for something else.
+    RequestIdReused,
+    /// The key's lead was erased since.
+    LeadErased,
+}
+
+/// Reads the feed.
+#[async_trait]
+pub trait FeedStore: fmt::Debug + Send + Sync {
+    /// The restore epoch: a position from another one means nothing.
+    fn epoch(&self) -> i64;
+
+    /// Tells the number of the ledger's last entry as it moves, from other replicas too.
+    fn head(&self) -> watch::Receiver<i64>;
+
+    /// What a client hears after position `after` (`None`: after its acknowledged position), at most
+    /// `limit` changes. Records what is about to be disclosed before it returns.
+    async fn page(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage>;
+
+    /// Moves the client's acknowledged position forward. `None` for a position it was never given.
+    async fn acknowledge(
+        &self,
+        client_id: i64,
+        position: i64,
+        now: Timestamp,
+    ) -> Result<Option<Acknowledgement>>;
+
+    /// One lead that may be read now, with a ledger entry that says so.
+    async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>>;
+}
+
+/// A page of the feed.
+#[derive(Debug)]
+pub struct FeedPage {
+    /// Changes in order.
+    pub changes: Vec<FeedChange>,
+    /// The position after the page.
+    pub next: i64,
+    /// Whether more follows.
+    pub has_more: bool,
+}
+
+/// A change as a client hears it.
+#[derive(Debug)]
+pub struct FeedChange {
+    /// Its position.
+    pub sequence: i64,
+    /// What happened; always a kind with [`crate::ledger::EntryKind::is_change`].
+    pub kind: crate::ledger::EntryKind,
+    /// The lead it happened to.
+    pub lead_id: LeadId,
+    /// When.
+    pub at: Timestamp,
+    /// The lead as it is now, where it may be read now.
+    pub lead: Option<StoredLead>,
+}
+
+/// A client's acknowledged position.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledgement {
+    /// The position.
+    pub position: i64,
+    /// Entries behind it.
+    pub behind: i64,
+}
+
+/// A lead as it lies in the database.
+#[derive(Clone, Debug)]
+pub struct StoredLead {
+    /// What is not sealed.
+    pub facts: LeadFacts,
+    /// What is.
+    pub sealed: Vec<u8>,
+}
+
+/// Answers the rights of people.
+#[async_trait]
+pub trait PrivacyStore: fmt::Debug + Send + Sync {
+    /// The leads of a person and those that may be; recorded.
+    async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection>;
+
+    /// The same, as a copy for the person, with who was given them; recorded lead by lead.
+    async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export>;
+
+    /// Erases the leads of a person.
+    async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure>;
+}
+
+/// Decides whether a candidate is the person's lead.
+pub type Judge<'a> =
+    &'a (dyn Fn(&StoredLead) -> std::result::Result<Match, UnsealError> + Send + Sync);
+
+/// A person, as the store looks one up, and the request that asks.
+pub struct SubjectLookup<'a> {
+    /// Who asks.
+    pub client_id: i64,
+    /// Idempotency key of the request.
+    pub request_id: Uuid,
+    /// What the request is about, beyond its kind: recorded as the entry's detail.
+    pub detail: i64,
+    /// How identity was checked, as numbered in the contract.
+    pub verification: i64,
+    /// When the person asked.
+    pub received_at: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+    /// Look-up values.
+    pub index: SubjectIndex,
+    /// Candidates that a human has checked.
+    pub named: &'a [LeadId],
+    /// Decides on each candidate.
+    pub judge: Judge<'a>,
+}
+
+impl fmt::Debug for SubjectLookup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SubjectLookup(..)")
+    }
+}
+
+/// The leads of a person.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// Theirs, oldest first.
+    pub leads: Vec<Candidate>,
+    /// Perhaps theirs, oldest first.
+    pub unconfirmed: Vec<(Candidate, UnconfirmedReason)>,
+}
+
+/// A lead that a look-up found.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The lead.
+    pub lead: StoredLead,
+    /// The ledger number of its submission.
+    pub submission: i64,
+}
+
+/// A copy for a person.
+#[derive(Debug)]
+pub struct Export {
+    /// The leads.
+    pub selection: Selection,
+    /// For each of `selection.leads`: who was given it, and when first.
+    pub disclosures: Vec<Vec<Disclosure>>,
+}
+
+/// A client that was given a lead.
+#[derive(Clone, Debug)]
+pub struct Disclosure {
+    /// Name of the client.
+    pub client: String,
+    /// When it was first given the lead.
+    pub at: Timestamp,
+}
+
+/// How to erase.
+#[derive(Clone, Copy, Debug)]
+pub struct ErasureOrder {
+    /// Why.
+    pub ground: ErasureGround,
+    /// Change nothing.
+    pub dry_run: bool,
+    /// Erase also what is restricted at the person's own wish.
+    pub confirmed: bool,
+}
+
+/// What an erasure did.
+#[derive(Debug)]
+pub struct Erasure {
+    /// What became of each of the person's leads.
+    pub outcomes: Vec<(LeadId, ErasureOutcome)>,
+    /// Perhaps theirs, as it stands now.
+    pub unconfirmed: Vec<(Candidate, UnconfirmedReason)>,
+    /// The entries: the request, then one for each outcome. Empty in a dry run.
+    pub entries: Vec<Entry>,
+    /// Why, as recorded.
+    pub ground: i64,
+    /// When the person asked, as recorded.
+    pub received_at: Timestamp,
+}
+
+/// Reads the ledger.
+#[async_trait]
+pub trait LedgerStore: fmt::Debug + Send + Sync {
+    /// At most `limit` entries after a number, in order, each with the name of its client.
+    async fn entries(
+        &self,
+        after: i64,
+        limit: i64,
+        lead: Option<LeadId>,
+    ) -> Result<Vec<NamedEntry>>;
+
+    /// Recomputes the chain.
+    async fn verify(&self) -> Result<Verification>;
+
+    /// The end of the ledger.
+    async fn ledger_head(&self) -> Result<Head>;
+}
+
+/// An entry with the name of its client.
+#[derive(Clone, Debug)]
+pub struct NamedEntry {
+    /// The entry.
+    pub entry: Entry,
+    /// Name of the client; empty for none.
+    pub client: String,
+}
+
+/// Knows the clients.
+#[async_trait]
+pub trait ClientStore: fmt::Debug + Send + Sync {
+    /// The token with this identifier, and its client.
+    async fn token(&self, key_id: &str) -> Result<Option<TokenRecord>>;
+
+    /// Adds a client, or a second token for one that has the same role. `Ok(None)`: the client has another
+    /// role, or two live tokens already.
+    async fn add_token(&self, new: NewToken<'_>) -> Result<Option<Client>>;
+
+    /// Revokes every token of a client. `None`: there is no such client.
+    async fn revoke(&self, name: &str, now: Timestamp) -> Result<Option<u64>>;
+
+    /// Every client with its tokens.
+    async fn clients(&self) -> Result<Vec<(Client, Option<TokenRecord>)>>;
+}
+
+/// A token as stored: without its secret.
+#[derive(Clone, Debug)]
+pub struct TokenRecord {
+    /// Public identifier.
+    pub key_id: String,
+    /// Whose it is.
+    pub client: Client,
+    /// SHA-256 of the secret.
+    pub secret_hash: Vec<u8>,
+    /// End of its life.
+    pub not_after: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A token to be stored.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    /// Name of the client.
+    pub client: &'a str,
+    /// Its role.
+    pub role: i64,
+    /// How the CRM behind it relates to the controller, as numbered in `config`.
+    pub relation: i64,
+    /// Public identifier.
+    pub key_id: &'a str,
+    /// SHA-256 of the secret.
+    pub secret_hash: [u8; 32],
+    /// Now.
+    pub now: Timestamp,
+    /// End of its life.
+    pub not_after: Timestamp,
+}
+
+/// What else the service asks of its database.
+#[async_trait]
+pub trait AdminStore: fmt::Debug + Send + Sync {
+    /// Whether the database answers and takes writes.
+    async fn ping(&self) -> Result<()>;
+
+    /// Records the ring's keys on first use; later refuses a ring whose keys are others.
+    async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()>;
+
+    /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
+    /// holds it. PostgreSQL: nothing to do here.
+    async fn clean_up(&self) -> Result<bool>;
+
+    /// Waits for what was accepted, then closes every connection.
+    async fn close(&self);
+}
+
+/// A store with every capability.
+pub trait Store:
+    IntakeStore + FeedStore + PrivacyStore + LedgerStore + ClientStore + AdminStore
+{
+}
+
+impl<T> Store for T where
+    T: IntakeStore + FeedStore + PrivacyStore + LedgerStore + ClientStore + AdminStore
+{
+}
+
+/// A store that many services share.
+pub type SharedStore = Arc<dyn Store>;

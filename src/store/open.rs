@@ -1,0 +1,300 @@
+//! Opening a store: connections, migrations, identity.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{
+    ConnectOptions as _, PgPool, Pool, SqlitePool,
+    migrate::MigrateError,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{
+        SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
+};
+use uuid::Uuid;
+
+use super::{
+    AdminStore, Result, SharedStore, StoreError,
+    dialect::{Columns as _, Dialect, values},
+    group::Queue,
+    signal::{self, Signal},
+    sql::{Sql, SqlStore, statements},
+    tx::Tx,
+};
+use crate::{
+    clock::SharedClock,
+    ledger::genesis,
+    seal::{KeyCommitment, random},
+};
+
+statements! {
+    STORE = "SELECT store_id, epoch FROM store WHERE id = 1";
+    ADD_STORE = "INSERT INTO store (id, store_id, epoch, created_at) VALUES (1, $1, 1, $2) \
+                 ON CONFLICT (id) DO NOTHING";
+    ADD_HEAD = "INSERT INTO ledger_head (id, sequence, hash, at) VALUES (1, 0, $1, 0) \
+                ON CONFLICT (id) DO NOTHING";
+    HEAD = "SELECT sequence FROM ledger_head WHERE id = 1";
+    // Changes nothing, and fails on a database that cannot be written to.
+    TOUCH = "UPDATE ledger_head SET sequence = sequence WHERE id = 0";
+}
+
+/// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
+const SQLITE_MIN: i32 = 3_051_003;
+/// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where the database is.
+#[derive(Clone)]
+pub enum StoreUrl {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL server; the URL may hold a password.
+    Postgres(SecretString),
+}
+
+impl FromStr for StoreUrl {
+    type Err = &'static str;
+
+    fn from_str(url: &str) -> std::result::Result<Self, &'static str> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() {
+                Err("sqlite: needs a file name")
+            } else {
+                Ok(Self::Sqlite(path.into()))
+            }
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Ok(Self::Postgres(url.into()))
+        } else {
+            Err("a database URL begins with sqlite: or postgres://")
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Shows the file, or the kind of database: never a host, user or password.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(_) => f.write_str("postgres"),
+        }
+    }
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Where it is.
+    pub url: StoreUrl,
+    /// Most connections on PostgreSQL.
+    pub connections_max: u32,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// Bring the schema up to date; else an old schema is an error.
+    pub migrate: bool,
+}
+
+/// Opens the store, makes or updates its schema, and starts its writers.
+pub async fn open(options: OpenOptions) -> Result<SharedStore> {
+    match &options.url {
+        StoreUrl::Sqlite(path) => {
+            let (writer, reader) = sqlite(path, &options).await?;
+            let sql = prepare(writer, reader, options).await?;
+            signal::poll(sql.clone());
+            Ok(std::sync::Arc::new(SqlStore {
+                queue: Queue::start(&sql),
+                sql,
+            }))
+        }
+        StoreUrl::Postgres(url) => {
+            let pool = postgres(url.expose_secret(), options.connections_max).await?;
+            let sql = prepare(pool.clone(), pool.clone(), options).await?;
+            signal::poll(sql.clone());
+            signal::announce(pool.clone(), &sql.signal);
+            signal::listen(&pool, sql.clone()).await?;
+            Ok(std::sync::Arc::new(SqlStore {
+                queue: Queue::start(&sql),
+                sql,
+            }))
+        }
+    }
+}
+
+async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, SqlitePool)> {
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("temp_store", "MEMORY")
+        .pragma("mmap_size", "0")
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+        .pragma("cache_size", "-16384")
+        .disable_statement_logging();
+    let write = connect
+        .clone()
+        .create_if_missing(options.migrate)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An acknowledged lead survives a power cut; NORMAL would not promise that in WAL mode.
+        .synchronous(SqliteSynchronous::Full)
+        .optimize_on_close(true, None)
+        .pragma("secure_delete", "ON")
+        .pragma("journal_size_limit", "8388608")
+        .pragma("wal_autocheckpoint", "500");
+    check_sqlite_version()?;
+    // One connection for as long as the store is open: it never times out and needs no test.
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(10))
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(write)
+        .await?;
+    let readers = std::thread::available_parallelism()
+        .map_or(2, std::num::NonZero::get)
+        .max(2);
+    let reader = SqlitePoolOptions::new()
+        .max_connections(u32::try_from(readers).unwrap_or(2))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_lazy_with(connect.read_only(true));
+    Ok((writer, reader))
+}
+
+/// Refuses a SQLite library older than the one this program is built with.
+fn check_sqlite_version() -> Result<()> {
+    let version = libsqlite3_sys::SQLITE_VERSION_NUMBER;
+    if version < SQLITE_MIN {
+        return Err(StoreError::Setting(format!(
+            "SQLite {version} is older than {SQLITE_MIN}"
+        )));
+    }
+    Ok(())
+}
+
+async fn postgres(url: &str, connections_max: u32) -> Result<PgPool> {
+    let connect = PgConnectOptions::from_str(url)
+        .map_err(|_| StoreError::Setting("the PostgreSQL URL is malformed".to_owned()))?
+        .application_name("lead-intake")
+        // A writer that stalls with the head locked is ended after 4 s, before those that wait for it
+        // give up.
+        .options([
+            ("statement_timeout", "5s"),
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "4s"),
+            ("default_transaction_isolation", "read committed"),
+            ("client_min_messages", "warning"),
+        ])
+        .disable_statement_logging();
+    let pool = PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .max_lifetime(Duration::from_secs(600))
+        .idle_timeout(Duration::from_secs(120))
+        // Replaces the ping at the same price, and sees what the ping does not: after a switchover the
+        // old primary still answers, and refuses every write.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                let read_only: (String,) = sqlx::query_as("SHOW transaction_read_only")
+                    .fetch_one(connection)
+                    .await?;
+                Ok(read_only.0 == "off")
+            })
+        })
+        .connect_with(connect)
+        .await?;
+    Ok(pool)
+}
+
+/// Migrates, and reads or makes the store's identity.
+async fn prepare<DB: Dialect>(
+    writer: Pool<DB>,
+    reader: Pool<DB>,
+    options: OpenOptions,
+) -> Result<Sql<DB>> {
+    migrate(&writer, options.migrate).await?;
+    let now = options.clock.now().as_microsecond();
+    let mut tx = Tx::begin(&writer).await?;
+    let fresh = Uuid::from_bytes(random().map_err(|_| StoreError::Lost)?);
+    tx.execute(ADD_STORE, values![fresh, now]).await?;
+    let row = tx.fetch_optional(STORE, Vec::new()).await?;
+    let row = row.ok_or(StoreError::Corrupt("a store without an identity"))?;
+    let (store_id, epoch) = (row.uuid(0)?, row.int(1)?);
+    tx.execute(ADD_HEAD, values![genesis(store_id)]).await?;
+    let head = tx.fetch_optional(HEAD, Vec::new()).await?;
+    let head = head
+        .ok_or(StoreError::Corrupt("the ledger has no head"))?
+        .int(0)?;
+    tx.commit().await?;
+    Ok(Sql {
+        writer,
+        reader,
+        signal: Signal::new(head),
+        clock: options.clock,
+        store_id,
+        epoch,
+    })
+}
+
+async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
+    let migrator = DB::migrator();
+    if wanted {
+        return migrator.run(pool).await.map_err(migration_error);
+    }
+    let mut connection = pool.acquire().await?;
+    let applied =
+        sqlx::migrate::Migrate::list_applied_migrations(&mut *connection, &migrator.table_name)
+            .await
+            .map_err(migration_error)?;
+    if applied.len() < migrator.iter().count() {
+        return Err(StoreError::Setting(
+            "the database schema is old; run: lead-intake migrate".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn migration_error(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+            StoreError::NewerSchema
+        }
+        error => StoreError::Migration(error),
+    }
+}
+
+#[async_trait]
+impl<DB: Dialect> AdminStore for SqlStore<DB> {
+    async fn ping(&self) -> Result<()> {
+        let mut tx = Tx::begin(&self.sql.writer).await?;
+        tx.execute(TOUCH, Vec::new()).await?;
+        tx.commit().await
+    }
+
+    async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()> {
+        self.sql.check_keys(commitments).await
+    }
+
+    async fn clean_up(&self) -> Result<bool> {
+        let mut connection = self.sql.writer.acquire().await?;
+        Ok(DB::clean_up(&mut connection).await?)
+    }
+
+    async fn close(&self) {
+        self.queue.close().await;
+        self.sql.reader.close().await;
+        self.sql.writer.close().await;
+    }
+}

@@ -1,0 +1,103 @@
+//! Tells followers of the feed that the ledger moved.
+//!
+//! Within the process by a watch channel. Between replicas on PostgreSQL by LISTEN/NOTIFY, sent after the
+//! commit and off its path (commits with NOTIFY queue up behind one lock), and by a poll as its safety net: a
+//! notification may be lost, a poll is late by at most [`POLL`].
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{PgPool, postgres::PgListener};
+use tokio::{sync::watch, task::AbortHandle};
+
+use super::{
+    Result,
+    dialect::{Columns as _, Dialect},
+    ledger::HEAD_SEQUENCE,
+    sql::Sql,
+};
+use crate::ledger::Entry;
+
+/// How often the head is read in case a notification was lost, or another process wrote to the file.
+const POLL: Duration = Duration::from_millis(1000);
+const CHANNEL: &str = "lead_intake_head";
+const NOTIFY: &str = "SELECT pg_notify('lead_intake_head', '')";
+
+/// The ledger's last number, as far as this replica knows.
+#[derive(Clone, Debug)]
+pub(super) struct Signal(Arc<watch::Sender<i64>>);
+
+impl Signal {
+    pub(super) fn new(sequence: i64) -> Self {
+        Self(Arc::new(watch::Sender::new(sequence)))
+    }
+
+    pub(super) fn receiver(&self) -> watch::Receiver<i64> {
+        self.0.subscribe()
+    }
+
+    /// The ledger moved by these entries, which are committed.
+    pub(super) fn moved(&self, entries: &[Entry]) {
+        self.moved_to(entries.last().map_or(0, |entry| entry.sequence));
+    }
+
+    fn moved_to(&self, sequence: i64) {
+        // Two writers may report out of order; the number never goes back.
+        self.0.send_if_modified(|known| {
+            let newer = sequence > *known;
+            *known = sequence.max(*known);
+            newer
+        });
+    }
+}
+
+/// Reads the head now and then. Ends with the store's pools.
+pub(super) fn poll<DB: Dialect>(sql: Sql<DB>) -> AbortHandle {
+    let task = async move {
+        let mut tick = tokio::time::interval(POLL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !sql.reader.is_closed() {
+            tick.tick().await;
+            // An error shows in the readiness check, which asks the same database.
+            let _ = refresh(&sql).await;
+        }
+    };
+    tokio::spawn(task).abort_handle()
+}
+
+async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
+    if let Some(row) = sql.read(HEAD_SEQUENCE, Vec::new()).await?.first() {
+        sql.signal.moved_to(row.int(0)?);
+    }
+    Ok(())
+}
+
+/// Tells the other replicas when this one has moved the head.
+pub(super) fn announce(pool: PgPool, signal: &Signal) -> AbortHandle {
+    let mut head = signal.receiver();
+    let task = async move {
+        // Moves that come while one is announced are announced together.
+        while head.changed().await.is_ok() {
+            if sqlx::query(NOTIFY).execute(&pool).await.is_err() {
+                tracing::debug!("the other replicas were not told; their poll will notice");
+            }
+        }
+    };
+    tokio::spawn(task).abort_handle()
+}
+
+/// Hears when another replica has moved the head.
+pub(super) async fn listen(pool: &PgPool, sql: Sql<sqlx::Postgres>) -> Result<AbortHandle> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    let task = async move {
+        loop {
+            // `None` after a reconnect: what was sent meanwhile is lost, so the head is read anyway.
+            if listener.try_recv().await.is_err() {
+                // The database is away; the listener connects again by itself.
+                tokio::time::sleep(POLL).await;
+            }
+            let _ = refresh(&sql).await;
+        }
+    };
+    Ok(tokio::spawn(task).abort_handle())
+}

@@ -1,0 +1,150 @@
+//! The generic store: its parts, and what its files share.
+
+use std::fmt;
+
+use sqlx::Pool;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{
+    Result, StoreError, StoredLead, append, client,
+    dialect::{Columns, Dialect, Value},
+    feed,
+    group::Queue,
+    intake, keys, ledger, open, privacy,
+    signal::Signal,
+};
+use crate::{
+    clock::{SharedClock, from_micros},
+    domain::lead::{LawfulBasis, LeadFacts, LeadId, Restrictions},
+    ledger::Hash,
+};
+
+/// The store over one of the two databases.
+pub(super) struct SqlStore<DB: Dialect> {
+    pub(super) sql: Sql<DB>,
+    pub(super) queue: Queue,
+}
+
+/// The connections and what the store knows of its database.
+pub(super) struct Sql<DB: Dialect> {
+    /// Connections that write: one on SQLite.
+    pub(super) writer: Pool<DB>,
+    /// Connections that only read; on PostgreSQL the same.
+    pub(super) reader: Pool<DB>,
+    /// Tells the ledger's last number.
+    pub(super) signal: Signal,
+    pub(super) clock: SharedClock,
+    pub(super) store_id: Uuid,
+    pub(super) epoch: i64,
+}
+
+impl<DB: Dialect> Clone for Sql<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            writer: self.writer.clone(),
+            reader: self.reader.clone(),
+            signal: self.signal.clone(),
+            clock: self.clock.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<DB: Dialect> fmt::Debug for SqlStore<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqlStore<{}>", DB::NAME)
+    }
+}
+
+impl<DB: Dialect> Sql<DB> {
+    /// Runs one statement on a connection that only reads: one snapshot on both databases.
+    pub(super) async fn read(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<DB::Row>> {
+        let mut connection = self.reader.acquire().await?;
+        Ok(DB::fetch(&mut connection, sql, values).await?)
+    }
+
+    pub(super) fn head(&self) -> watch::Receiver<i64> {
+        self.signal.receiver()
+    }
+}
+
+/// Names the constants of a file's statements, and lists them for the test that prepares them all.
+macro_rules! statements {
+    ($($(#[$meta:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$meta])* const $name: &str = $sql;)*
+        pub(super) const STATEMENTS: &[&str] = &[$($name),*];
+    };
+}
+pub(super) use statements;
+
+/// Every statement that the store can send, for the test that prepares them on both databases.
+#[must_use]
+pub fn all_statements() -> Vec<&'static str> {
+    let lists = [
+        append::STATEMENTS,
+        client::STATEMENTS,
+        feed::STATEMENTS,
+        keys::STATEMENTS,
+        ledger::STATEMENTS,
+        open::STATEMENTS,
+        privacy::STATEMENTS,
+    ];
+    let bulks = [
+        &append::INSERT_ENTRIES,
+        &intake::INSERT_LEADS,
+        &intake::FIND_REQUESTS,
+        &privacy::DELETE_LEADS,
+    ];
+    lists
+        .into_iter()
+        .flatten()
+        .copied()
+        .chain(bulks.into_iter().flat_map(|b| b.texts()))
+        .collect()
+}
+
+/// Every table and column of the store, as the migrations make them.
+///
+/// For the test that holds schema and data inventory equal: read from the SQLite migrations, which the
+/// same test compares with a migrated PostgreSQL.
+#[must_use]
+pub fn schema() -> &'static str {
+    include_str!("../../migrations/sqlite/0001_main_job.sql")
+}
+
+/// The columns that [`lead_at`] reads, in its order.
+macro_rules! lead_columns {
+    () => {
+        "lead.id, lead.sealed, lead.lawful_basis, lead.consent, lead.notice_version, \
+         lead.submitted_at, lead.closed_at, lead.restrictions, lead.revision"
+    };
+}
+pub(super) use lead_columns;
+
+/// The number of columns that [`lead_at`] reads.
+pub(super) const LEAD_COLUMNS: usize = 9;
+
+/// Reads a lead from the columns of `lead_columns!`, which begin at `start`.
+pub(super) fn lead_at(row: &impl Columns, start: usize) -> Result<StoredLead> {
+    Ok(StoredLead {
+        sealed: row.bytes(start + 1)?,
+        facts: LeadFacts {
+            id: LeadId::from(row.uuid(start)?),
+            basis: LawfulBasis::from_number(row.int(start + 2)?)
+                .ok_or(StoreError::Corrupt("a lead without a lawful basis"))?,
+            consent: row.bool(start + 3)?,
+            notice_version: row.text(start + 4)?,
+            submitted_at: from_micros(row.int(start + 5)?),
+            closed_at: row.opt_int(start + 6)?.map(from_micros),
+            restrictions: Restrictions::from_bits(row.int(start + 7)?),
+            revision: row.int(start + 8)?,
+        },
+    })
+}
+
+pub(super) fn to_hash(bytes: Vec<u8>) -> Result<Hash> {
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::Corrupt("a hash that is not 32 bytes long"))
+}

@@ -1,0 +1,83 @@
+//! Logs and metrics.
+//!
+//! Logs go to standard error: text for a terminal, JSON lines otherwise. The libraries' own trace is not let
+//! through at all: HTTP/2 headers and statement arguments pass there, and with them tokens and people.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+/// Buckets of the histograms of durations, in seconds.
+const DURATIONS: [f64; 12] = [
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+/// Buckets of the batch size.
+const SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON lines elsewhere.
+    #[default]
+    Auto,
+    /// Text.
+    Text,
+    /// JSON lines.
+    Json,
+}
+
+/// Starts logging. `RUST_LOG` chooses what of our own is logged; of the libraries, warnings are.
+pub fn start_logs(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let ours_or_grave = filter_fn(|metadata| {
+        metadata.target().starts_with("lead_intake") || *metadata.level() <= tracing::Level::WARN
+    });
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let json = format == LogFormat::Json || format == LogFormat::Auto && !terminal;
+    let layer = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal);
+    let layer = if json {
+        layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed()
+    } else {
+        layer.boxed()
+    };
+    // A second start, as in tests, keeps the first.
+    let _ = tracing_subscriber::registry()
+        .with(layer.with_filter(ours_or_grave))
+        .with(filter)
+        .try_init();
+}
+
+/// Makes panics print where they happened, and not what they say: a message may hold a value.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(|| "?".to_owned(), ToString::to_string);
+        tracing::error!(place, "panic");
+    }));
+}
+
+/// Starts collecting metrics. `None` if this process collects them already.
+#[must_use]
+pub fn start_metrics() -> Option<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATIONS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), &SIZES)
+        })
+        .ok()?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok()?;
+    Some(handle)
+}
