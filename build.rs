@@ -75,7 +75,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut builder = tonic_prost_build::configure()
         .codec_path("crate::rpc::codec::StrictCodec")
-        .skip_debug(["."]);
+        .skip_debug(
+            pool.all_messages()
+                .map(|message| format!(".{}", message.full_name())),
+        );
     let mut validated: Vec<&str> = RULES
         .iter()
         .filter_map(|(path, _)| path.split('.').next())

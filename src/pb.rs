@@ -1,4 +1,10 @@
 //! The wire types, generated from `proto/`. Used by `rpc`, `server` and `cli`, and nowhere else.
+#![expect(
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the comments stand in proto/, where the callers read them"
+)]
 
 // The rules for embedded messages call it by its short name.
 use validator::Validate as _;

@@ -112,7 +112,9 @@ async fn add(
     role: Role,
     relation: Relation,
 ) -> anyhow::Result<()> {
-    let Some((_, token)) = setup::add_token(&**store, name, role, relation as i64).await? else {
+    let Some((_, token)) =
+        setup::add_token(&**store, name, role, relation as i64, SystemClock.now()).await?
+    else {
         bail!("{name} has another role, or two live tokens already: revoke one first");
     };
     say("shown once; only its hash is stored:");

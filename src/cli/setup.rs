@@ -122,9 +122,9 @@ pub async fn add_token(
     name: &str,
     role: Role,
     relation: i64,
+    now: Timestamp,
 ) -> anyhow::Result<Option<(Client, Token)>> {
     let token = Token::generate(role)?;
-    let now = SystemClock.now();
     let new = NewToken {
         client: name,
         role: role as i64,
@@ -157,7 +157,14 @@ pub async fn first_tokens(store: &dyn ClientStore, data_dir: &Path) -> anyhow::R
         } else {
             role.name()
         };
-        let made = add_token(store, name, role, Relation::Internal as i64).await?;
+        let made = add_token(
+            store,
+            name,
+            role,
+            Relation::Internal as i64,
+            SystemClock.now(),
+        )
+        .await?;
         let (_, token) = made.context("a new client refused its first token")?;
         let path = dir.join(role.name());
         let mut file = fs::OpenOptions::new()

@@ -38,7 +38,7 @@ pub struct Intake {
 }
 
 /// What the operator decides.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct IntakeSettings {
     /// The controller, as the notice names it.
     pub controller: Controller,

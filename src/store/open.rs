@@ -1,6 +1,6 @@
 //! Opening a store: connections, migrations, identity.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -108,21 +108,25 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
         StoreUrl::Sqlite(path) => {
             let (writer, reader) = sqlite(path, &options).await?;
             let sql = prepare(writer, reader, options).await?;
-            signal::poll(sql.clone());
-            Ok(std::sync::Arc::new(SqlStore {
+            let background = vec![signal::poll(sql.clone())];
+            Ok(Arc::new(SqlStore {
                 queue: Queue::start(&sql),
                 sql,
+                background,
             }))
         }
         StoreUrl::Postgres(url) => {
             let pool = postgres(url.expose_secret(), options.connections_max).await?;
             let sql = prepare(pool.clone(), pool.clone(), options).await?;
-            signal::poll(sql.clone());
-            signal::announce(pool.clone(), &sql.signal);
-            signal::listen(&pool, sql.clone()).await?;
-            Ok(std::sync::Arc::new(SqlStore {
+            let background = vec![
+                signal::poll(sql.clone()),
+                signal::announce(pool.clone(), &sql.signal),
+                signal::listen(&pool, sql.clone()).await?,
+            ];
+            Ok(Arc::new(SqlStore {
                 queue: Queue::start(&sql),
                 sql,
+                background,
             }))
         }
     }
@@ -294,6 +298,9 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
 
     async fn close(&self) {
         self.queue.close().await;
+        for task in &self.background {
+            task.abort();
+        }
         self.sql.reader.close().await;
         self.sql.writer.close().await;
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sqlx::Pool;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 use uuid::Uuid;
 
 use super::{
@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct SqlStore<DB: Dialect> {
     pub(super) sql: Sql<DB>,
     pub(super) queue: Queue,
+    /// Tasks that end with the store; one of them holds a connection.
+    pub(super) background: Vec<AbortHandle>,
 }
 
 /// The connections and what the store knows of its database.

@@ -1,0 +1,42 @@
+//! The main job, whole: a lead in, to the CRM, out again.
+
+use lead_intake::pb;
+
+use crate::support::*;
+
+on_both! {
+    /// A submitted lead reaches the CRM, and after its erasure nothing but its tombstone does.
+    async fn a_lead_in_to_the_crm_and_out_again(backend: Backend) {
+        let world = World::new(backend).await;
+        let replica = world.start().await;
+        let form = form("Kari Nordmann", "kari@example.no");
+        let stored = replica.intake().submit_lead(form.clone()).await.unwrap().into_inner();
+
+        let page = replica.crm().pull_leads(pb::PullLeadsRequest::default()).await.unwrap();
+        let page = page.into_inner();
+        let [change] = &page.changes[..] else { panic!("one change, not {}", page.changes.len()) };
+        assert_eq!(change.kind(), pb::ChangeKind::Submitted);
+        assert_eq!(change.lead.as_ref().unwrap().email, "kari@example.no");
+
+        let erase = pb::EraseSubjectRequest {
+            request: subject("KARI@example.no"),
+            ground: pb::ErasureGround::ConsentWithdrawn.into(),
+            ..Default::default()
+        };
+        let erased = replica.privacy().erase_subject(erase).await.unwrap().into_inner();
+        assert_eq!(erased.leads[0].lead_id, stored.lead_id);
+        assert_eq!(erased.leads[0].outcome(), pb::ErasureOutcome::Erased);
+
+        let again = pb::PullLeadsRequest::default();
+        let page = replica.crm().pull_leads(again).await.unwrap().into_inner();
+        let [tombstone] = &page.changes[..] else { panic!("one change") };
+        assert_eq!(tombstone.kind(), pb::ChangeKind::Erased);
+        assert!(tombstone.lead.is_none());
+
+        let refused = replica.intake().submit_lead(form).await.unwrap_err();
+        assert_eq!(reason(&refused), "LEAD_ERASED");
+        let verified = replica.ledger().verify_ledger(pb::VerifyLedgerRequest {}).await.unwrap();
+        assert!(verified.into_inner().intact);
+        replica.stop().await;
+    }
+}

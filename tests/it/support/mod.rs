@@ -1,0 +1,316 @@
+//! What the tests share: a world with its own database, servers over it, and callers with tokens.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
+
+use lead_intake::{
+    cli::setup,
+    clock::{Clock as _, ManualClock},
+    domain::notice::NoticeRegistry,
+    pb::{
+        self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
+        ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
+    },
+    rpc::intake::IntakeSettings,
+    seal::KeyRing,
+    server::{Parts, Server},
+    store::{self, OpenOptions, SharedStore, StoreUrl},
+    token::{Role, Token},
+};
+use sqlx::{Connection as _, PgConnection};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+/// Where a world keeps its leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// Runs each test on both databases.
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($backend:ident: Backend) $body:block)*) => {
+        $($(#[$meta])* mod $name {
+            use super::*;
+
+            async fn test($backend: Backend) $body
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                test(Backend::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                test(Backend::Postgres).await;
+            }
+        })*
+    };
+}
+
+/// The server that `scripts/test` starts: a URL of a role that may create databases.
+pub const POSTGRES_URL: &str = "LEAD_INTAKE_TEST_POSTGRES_URL";
+
+/// A database of its own, keys, a clock, and a client with a token for each role.
+pub struct World {
+    pub backend: Backend,
+    pub clock: Arc<ManualClock>,
+    pub keys: Arc<KeyRing>,
+    pub url: StoreUrl,
+    pub tokens: Vec<(Role, Token)>,
+    pub settings: IntakeSettings,
+    /// The data directory.
+    pub dir: tempfile::TempDir,
+}
+
+/// A server over a world's database.
+pub struct Replica {
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+    pub store: SharedStore,
+    pub stop: CancellationToken,
+    serving: JoinHandle<()>,
+    tokens: Vec<(Role, String)>,
+}
+
+/// The clock of every new world.
+pub const START: &str = "2026-11-23T12:00:00Z";
+
+impl World {
+    pub async fn new(backend: Backend) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = match backend {
+            Backend::Sqlite => StoreUrl::Sqlite(dir.path().join("lead-intake.db")),
+            Backend::Postgres => new_postgres_database().await,
+        };
+        let mut world = Self {
+            backend,
+            clock: Arc::new(ManualClock::new(START.parse().unwrap())),
+            keys: Arc::new(KeyRing::generate().unwrap()),
+            url,
+            tokens: Vec::new(),
+            settings: IntakeSettings::default(),
+            dir,
+        };
+        let store = world.open().await;
+        store.check_keys(world.keys.commitments()).await.unwrap();
+        for role in Role::ALL {
+            let token = world.new_token(&store, role.name(), role).await;
+            world.tokens.push((role, token));
+        }
+        store.close().await;
+        world
+    }
+
+    /// A token for a client of this name, which is added if it is new. It lives for a year of the
+    /// world's clock.
+    pub async fn new_token(&self, store: &SharedStore, name: &str, role: Role) -> Token {
+        let now = self.clock.now();
+        let made = setup::add_token(&**store, name, role, setup::Relation::Internal as i64, now);
+        made.await.unwrap().unwrap().1
+    }
+
+    pub async fn open(&self) -> SharedStore {
+        let options = OpenOptions {
+            url: self.url.clone(),
+            connections_max: 8,
+            clock: self.clock.clone(),
+            migrate: true,
+        };
+        store::open(options).await.unwrap()
+    }
+
+    /// A server over the database. PostgreSQL takes several at once.
+    pub async fn start(&self) -> Replica {
+        let store = self.open().await;
+        let parts = Parts {
+            store: store.clone(),
+            keys: self.keys.clone(),
+            clock: self.clock.clone(),
+            notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
+            settings: self.settings.clone(),
+            metrics: None,
+            reflection: true,
+        };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(parts, any, any).await.unwrap();
+        let (api, admin) = server.addresses().unwrap();
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        let serving = tokio::spawn(async move { server.run(stopping).await.unwrap() });
+        let tokens = self
+            .tokens
+            .iter()
+            .map(|(role, token)| (*role, token.expose().to_owned()))
+            .collect();
+        Replica {
+            api,
+            admin,
+            store,
+            stop,
+            serving,
+            tokens,
+        }
+    }
+}
+
+/// Gives each test a database of its own.
+async fn new_postgres_database() -> StoreUrl {
+    let url = std::env::var(POSTGRES_URL)
+        .unwrap_or_else(|_| panic!("{POSTGRES_URL} is not set: run the tests by scripts/test"));
+    let name = format!("t_{}", new_id().simple());
+    let mut admin = PgConnection::connect(&url).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    StoreUrl::from_str(&format!("{server}/{name}")).unwrap()
+}
+
+impl Replica {
+    pub fn token(&self, role: Role) -> &str {
+        &self.tokens.iter().find(|(of, _)| *of == role).unwrap().1
+    }
+
+    pub fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.api))
+            .unwrap()
+            .connect_lazy()
+    }
+
+    pub fn intake(&self) -> IntakeServiceClient<Caller> {
+        IntakeServiceClient::new(self.caller(self.token(Role::Intake)))
+    }
+
+    pub fn crm(&self) -> CrmServiceClient<Caller> {
+        self.crm_as(self.token(Role::Crm))
+    }
+
+    pub fn crm_as(&self, token: &str) -> CrmServiceClient<Caller> {
+        CrmServiceClient::new(self.caller(token)).max_decoding_message_size(64 * 1024 * 1024)
+    }
+
+    pub fn privacy(&self) -> PrivacyServiceClient<Caller> {
+        PrivacyServiceClient::new(self.caller(self.token(Role::Privacy)))
+    }
+
+    pub fn ledger(&self) -> LedgerServiceClient<Caller> {
+        LedgerServiceClient::new(self.caller(self.token(Role::Auditor)))
+    }
+
+    pub fn caller(&self, token: &str) -> Caller {
+        let header = format!("Bearer {token}").parse().unwrap();
+        InterceptedService::new(self.channel(), Bearer(header))
+    }
+
+    /// Stops gently and waits until everything is closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+    }
+}
+
+/// A channel that sends a token.
+pub type Caller = InterceptedService<Channel, Bearer>;
+
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+pub fn new_id() -> Uuid {
+    Uuid::from_bytes(lead_intake::seal::random().unwrap())
+}
+
+/// A form that every rule accepts.
+pub fn form(name: &str, email: &str) -> pb::SubmitLeadRequest {
+    pb::SubmitLeadRequest {
+        request_id: new_id().to_string(),
+        name: name.to_owned(),
+        email: email.to_owned(),
+        lawful_basis: pb::LawfulBasis::PreContract.into(),
+        notice_version: "1.1".to_owned(),
+        ..Default::default()
+    }
+}
+
+/// A new request of a person known by e-mail.
+pub fn subject(email: &str) -> Option<pb::SubjectRequest> {
+    Some(pb::SubjectRequest {
+        request_id: new_id().to_string(),
+        subject: Some(pb::Subject {
+            email: email.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
+}
+
+/// The reason in an error's `ErrorInfo`; empty if it has none.
+pub fn reason(status: &Status) -> String {
+    use tonic_types::StatusExt as _;
+    status
+        .get_error_details()
+        .error_info()
+        .map_or_else(String::new, |info| info.reason.clone())
+}
+
+/// Field and reason of each violation in an error, in order of the field.
+pub fn violations(status: &Status) -> Vec<(String, String)> {
+    use tonic_types::StatusExt as _;
+    let details = status.get_error_details();
+    let mut list: Vec<_> = details
+        .bad_request()
+        .map(|bad| {
+            bad.field_violations
+                .iter()
+                .map(|v| (v.field.clone(), v.reason.clone()))
+                .collect()
+        })
+        .unwrap_or_default();
+    list.sort();
+    list
+}
+
+/// Waits until `check` gives something: at most 30 s, far beyond what any test waits for.
+pub async fn eventually<T>(mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Duration::from_secs(30);
+    let polling = async {
+        loop {
+            if let Some(value) = check().await {
+                return value;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(deadline, polling)
+        .await
+        .expect("it never became true")
+}
+
+/// Every file below a directory.
+pub fn files(dir: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path))
+        } else {
+            found.push(path)
+        }
+    }
+    found
+}
