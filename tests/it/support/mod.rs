@@ -289,11 +289,12 @@ pub fn violations(status: &Status) -> Vec<(String, String)> {
 pub async fn eventually<T>(mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Duration::from_secs(30);
     let polling = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
         loop {
+            tick.tick().await;
             if let Some(value) = check().await {
                 return value;
             }
-            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(deadline, polling)
