@@ -166,7 +166,8 @@ impl Config {
             return Err(ConfigError("an address is not one".to_owned()));
         };
         let insecure = listen.insecure.or(file.server.insecure).unwrap_or(false);
-        if !insecure && !(api.ip().is_loopback() && admin.ip().is_loopback()) {
+        let is_local = api.ip().is_loopback() && admin.ip().is_loopback();
+        if !insecure && !is_local {
             return Err(ConfigError(
                 "refusing to listen beyond loopback without TLS: put a TLS proxy in front and \
                  say --insecure, or listen on 127.0.0.1"
@@ -194,9 +195,10 @@ impl Config {
                 region: region
                     .map_err(|_| ConfigError("intake.region is not a country code".to_owned()))?,
                 notice_grace_days: file.notice.grace_days,
-                retention: file
-                    .retention
-                    .map_or(Ok(RetentionPolicy::default()), retention)?,
+                retention: match &file.retention {
+                    Some(section) => retention(section)?,
+                    None => RetentionPolicy::default(),
+                },
             },
         })
     }
@@ -238,7 +240,7 @@ fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, Conf
         .map_err(|error: &str| ConfigError(error.to_owned()))
 }
 
-fn retention(section: RetentionSection) -> Result<RetentionPolicy, ConfigError> {
+fn retention(section: &RetentionSection) -> Result<RetentionPolicy, ConfigError> {
     let max_age_days = days("retention.max_age", &section.max_age)?;
     if !(1..=MAX_AGE_DAYS_CAP).contains(&max_age_days) {
         return Err(ConfigError(

@@ -1,7 +1,7 @@
 //! The server: wiring, listeners, health, shutdown.
 //!
 //! [`Server::bind`] takes addresses (port 0 for any) and makes everything ready; [`Server::run`] serves until
-//! its token is cancelled: health goes to NOT_SERVING, streams end with a cursor to resume from, calls under way
+//! its token is cancelled: health goes to `NOT_SERVING`, streams end with a cursor to resume from, calls under way
 //! finish, what was accepted is written, the database is closed.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -93,14 +93,14 @@ mod tests {
             hash: genesis,
             at: 0,
         };
-        let entries = (0..200)
+        let entries = (0..200u8)
             .map(|n| {
-                let id = uuid::Uuid::from_u128(u128::from(n as u32));
+                let id = uuid::Uuid::from_u128(n.into());
                 let new = NewEntry::new(EntryKind::Submitted, 1)
                     .lead(id.into())
                     .request(id);
                 // The clock goes back half-way through; the ledger's time does not.
-                head.append(new, if n < 100 { 1_000 + n } else { n })
+                head.append(new, if n < 100 { 1_000 + i64::from(n) } else { 0 })
             })
             .collect();
         (genesis, head, entries)
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(verify(genesis, head, &entries), None);
         assert!(entries.is_sorted_by_key(|entry| entry.at));
         for position in 0..entries.len() {
-            let sequence = position as i64 + 1;
+            let sequence = entries[position].sequence;
             let changes: [fn(&mut Entry); 8] = [
                 |e| e.at += 1,
                 |e| e.hash[31] ^= 1,
@@ -131,9 +131,9 @@ mod tests {
                 |e| e.new.detail += 1,
                 |e| e.new.submission += 1,
             ];
-            for change in changes {
+            for alter in changes {
                 let mut changed = entries.clone();
-                change(&mut changed[position]);
+                alter(&mut changed[position]);
                 assert_eq!(
                     verify(genesis, head, &changed),
                     Some((Fault::HashMismatch, sequence))

@@ -33,7 +33,7 @@ const STREAM_BUFFER: usize = 4;
 /// A reader that takes nothing for this long is cut off.
 const STALL_MAX: Duration = Duration::from_secs(30);
 /// A stream ends by itself, to be resumed, so that replicas can be drained and tokens expire.
-const STREAM_LIFE: Duration = Duration::from_secs(300);
+const STREAM_LIFE: Duration = Duration::from_mins(5);
 /// How often an idle stream says so, with the newest cursor.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often an open stream's token is checked again: a revocation acts within 5 s.

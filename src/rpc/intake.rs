@@ -14,7 +14,7 @@ use crate::{
     clock::SharedClock,
     domain::{
         contact::Region,
-        notice::{Acceptance, Controller, Notice, NoticeRegistry, Rights},
+        notice::{Acceptance, Controller, Notice, NoticeRegistry, NoticeVersion, Rights},
         retention::RetentionPolicy,
     },
     pb::{self, intake_service_server::IntakeService},
@@ -133,7 +133,7 @@ impl IntakeService for Intake {
         let current = self
             .notices
             .current(self.today())
-            .map(|version| version.as_str());
+            .map(NoticeVersion::as_str);
         let version = Some(&*request.version)
             .filter(|v| !v.is_empty())
             .or(current);

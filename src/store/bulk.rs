@@ -35,12 +35,11 @@ impl Bulk {
     ) -> impl Iterator<Item = (&'static str, Vec<Value>)> {
         std::iter::from_fn(move || {
             let rows = values.len() / self.columns;
-            let size = rows.checked_ilog2()?.min(SIZES as u32 - 1);
+            let size = usize::try_from(rows.checked_ilog2()?)
+                .unwrap_or(0)
+                .min(SIZES - 1);
             let rest = values.split_off(self.columns << size);
-            Some((
-                self.text(size as usize),
-                std::mem::replace(&mut values, rest),
-            ))
+            Some((self.text(size), std::mem::replace(&mut values, rest)))
         })
     }
 

@@ -90,7 +90,8 @@ async fn write<DB: Dialect>(sql: Sql<DB>, queue: Arc<AsyncMutex<mpsc::Receiver<J
     while queue.lock().await.recv_many(&mut jobs, BATCH_MAX).await > 0 {
         // Whoever no longer waits has withdrawn; nothing of theirs is written.
         jobs.retain(|job| !job.answer.is_closed());
-        metrics::histogram!("lead_intake_submit_batch_size").record(jobs.len() as f64);
+        let size = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        metrics::histogram!("lead_intake_submit_batch_size").record(f64::from(size));
         match sql.submit_batch(&jobs).await {
             Ok(results) => {
                 for (job, result) in jobs.drain(..).zip(results) {

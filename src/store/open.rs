@@ -204,8 +204,8 @@ async fn postgres(url: &str, connections_max: u32) -> Result<PgPool> {
     let pool = PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .max_lifetime(Duration::from_secs(600))
-        .idle_timeout(Duration::from_secs(120))
+        .max_lifetime(Duration::from_mins(10))
+        .idle_timeout(Duration::from_mins(2))
         // Replaces the ping at the same price, and sees what the ping does not: after a switchover the
         // old primary still answers, and refuses every write.
         .test_before_acquire(false)

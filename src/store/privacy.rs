@@ -190,7 +190,7 @@ impl<DB: Dialect> Tx<DB> {
 
     /// The leads that are the person's, and those that may be.
     async fn select(&mut self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        let limit = CANDIDATES_MAX as i64 + 1;
+        let limit = i64::try_from(CANDIDATES_MAX).unwrap_or(i64::MAX - 1) + 1;
         let values = values![subject.index.email, subject.index.phone, limit];
         let mut selection = Selection::default();
         for row in self.fetch(CANDIDATES, values).await? {

@@ -18,7 +18,7 @@ use super::{
 use crate::ledger::Entry;
 
 /// How often the head is read in case a notification was lost, or another process wrote to the file.
-const POLL: Duration = Duration::from_millis(1000);
+const POLL: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "lead_intake_head";
 const NOTIFY: &str = "SELECT pg_notify('lead_intake_head', '')";
 

@@ -7,7 +7,9 @@ use tokio::{sync::watch, task::AbortHandle};
 use uuid::Uuid;
 
 use super::{
-    Result, StoreError, StoredLead, append, client,
+    Result, StoreError, StoredLead, append,
+    bulk::Bulk,
+    client,
     dialect::{Columns, Dialect, Value},
     feed,
     group::Queue,
@@ -102,7 +104,7 @@ pub fn all_statements() -> Vec<&'static str> {
         .into_iter()
         .flatten()
         .copied()
-        .chain(bulks.into_iter().flat_map(|b| b.texts()))
+        .chain(bulks.into_iter().flat_map(Bulk::texts))
         .collect()
 }
 

@@ -1,0 +1,108 @@
+//! Errors that are not about a single field.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::DOMAIN;
+
+/// Nothing to try again.
+const NEVER: Option<Duration> = None;
+/// Try again when a batch or two is written.
+const SOON: Option<Duration> = Some(Duration::from_millis(200));
+/// Try again when the database may be back.
+const LATER: Option<Duration> = Some(Duration::from_secs(1));
+
+/// Defines [`Refusal`] and its table: name, canonical code, reason, when to try again, text.
+macro_rules! refusals {
+    ($($name:ident = $code:ident, $reason:literal, $retry:ident, $text:literal;)*) => {
+        /// Why a call is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Refusal {
+            $(#[doc = concat!("`", $reason, "`.")] $name,)*
+        }
+
+        impl Refusal {
+            const fn row(self) -> (Code, &'static str, Option<Duration>, &'static str) {
+                match self {
+                    $(Self::$name => (Code::$code, $reason, $retry, $text),)*
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    MalformedMessage = InvalidArgument, "MALFORMED_MESSAGE", NEVER,
+        "the message is not well-formed protobuf of this contract";
+    MessageTooLarge = OutOfRange, "MESSAGE_TOO_LARGE", NEVER,
+        "the message is larger than this method takes";
+    UnknownField = InvalidArgument, "UNKNOWN_FIELD", NEVER,
+        "the message has a field that this contract does not have; nothing was stored";
+    UnknownMethod = Unimplemented, "UNKNOWN_METHOD", NEVER,
+        "there is no such method";
+    NotYetImplemented = Unimplemented, "NOT_YET_IMPLEMENTED", NEVER,
+        "this method is part of the contract and not yet of this server";
+    TokenMissing = Unauthenticated, "TOKEN_MISSING", NEVER,
+        "send one header: authorization: Bearer <token>";
+    TokenInvalid = Unauthenticated, "TOKEN_INVALID", NEVER,
+        "the token is not valid";
+    TokenExpired = Unauthenticated, "TOKEN_EXPIRED", NEVER,
+        "the token has expired; ask the operator for a new one";
+    TokenRevoked = Unauthenticated, "TOKEN_REVOKED", NEVER,
+        "the token was revoked";
+    RoleNotAllowed = PermissionDenied, "ROLE_NOT_ALLOWED", NEVER,
+        "the token's role may not call this method";
+    NoticeUnknown = FailedPrecondition, "NOTICE_UNKNOWN", NEVER,
+        "there is no privacy notice of this version in force; see GetPrivacyNotice";
+    NoticeNotFound = NotFound, "NOTICE_UNKNOWN", NEVER,
+        "there is no privacy notice of this version";
+    NoticeSuperseded = FailedPrecondition, "NOTICE_SUPERSEDED", NEVER,
+        "a newer privacy notice is in force; show that one and submit again";
+    LeadErased = FailedPrecondition, "LEAD_ERASED", NEVER,
+        "the lead of this request_id was erased; nothing was stored";
+    LeadNotFound = NotFound, "LEAD_NOT_FOUND", NEVER,
+        "no lead with this identifier may be read";
+    RequestIdReused = AlreadyExists, "REQUEST_ID_REUSED", NEVER,
+        "this request_id was used for something else; use a new one";
+    NotACandidate = FailedPrecondition, "NOT_A_CANDIDATE", NEVER,
+        "a lead in lead_ids is not among this person's candidates; nothing was done";
+    TooManyCandidates = FailedPrecondition, "TOO_MANY_CANDIDATES", NEVER,
+        "more than 10000 leads match; name the person more closely";
+    CursorInvalid = InvalidArgument, "CURSOR_INVALID", NEVER,
+        "the cursor is none that this service issued";
+    CursorExpired = OutOfRange, "CURSOR_EXPIRED", NEVER,
+        "the cursor is from before a restored backup; start again without one";
+    CursorNotDelivered = FailedPrecondition, "CURSOR_NOT_DELIVERED", NEVER,
+        "the client was not given this position yet";
+    QueueFull = ResourceExhausted, "QUEUE_FULL", SOON,
+        "too many submissions are waiting; nothing was stored, try again";
+    Contended = Aborted, "CONTENDED", SOON,
+        "another call changed the same leads; nothing was done, try again";
+    Stopping = Unavailable, "STOPPING", SOON,
+        "the server is stopping; connect again and go on from the last cursor";
+    Unavailable = Unavailable, "STORE_UNAVAILABLE", LATER,
+        "the database does not answer; try again with the same request_id";
+    Internal = Internal, "INTERNAL", NEVER,
+        "something is wrong in the server; the operator's log says what";
+}
+
+impl Refusal {
+    /// The reason in capitals.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        self.row().1
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, reason, retry, text) = refusal.row();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+        if let Some(delay) = retry {
+            details.set_retry_info(Some(delay));
+        }
+        Status::with_error_details(code, text, details)
+    }
+}
