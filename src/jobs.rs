@@ -6,14 +6,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::store::{SharedStore, StoreError};
+use crate::store::SharedStore;
 
 /// How often the database is asked whether it still takes writes.
 const CHECK: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
 const CHECK_MAX: Duration = Duration::from_secs(2);
-/// How often what erasures leave behind is removed.
-const CLEAN_UP: Duration = Duration::from_millis(500);
+/// How soon after an erasure what it leaves behind is removed, so that a run of them is one effort.
+const CLEAN_UP: Duration = Duration::from_millis(100);
 
 /// Keeps health and readiness in step with the database until `stopping`.
 pub async fn watch_health(
@@ -53,18 +53,24 @@ pub async fn watch_health(
     }
 }
 
-/// Removes what deletions leave in the database's log, soon after the ledger moved.
-pub async fn clean_up(store: SharedStore, stopping: CancellationToken) -> Result<(), StoreError> {
-    let mut head = crate::store::FeedStore::head(&*store);
+/// Removes what erasures leave in the database's log, soon after each.
+pub async fn clean_up(store: SharedStore, stopping: CancellationToken) {
+    let mut erasures = store.erasures();
+    // What was erased just before the last stop may still be there.
+    erasures.mark_changed();
     loop {
+        let wake = async {
+            erasures.changed().await?;
+            tokio::time::sleep(CLEAN_UP).await;
+            Ok::<(), tokio::sync::watch::error::RecvError>(())
+        };
         tokio::select! {
-            () = stopping.cancelled() => return Ok(()),
-            moved = head.changed() => if moved.is_err() { return Ok(()) },
+            () = stopping.cancelled() => return,
+            woken = wake => if woken.is_err() { return },
         }
-        tokio::time::sleep(CLEAN_UP).await;
-        // A reader may hold the log; the next round tries again.
+        // A reader may hold the log: the next round tries again.
         if !matches!(store.clean_up().await, Ok(true)) {
-            head.mark_changed();
+            erasures.mark_changed();
         }
     }
 }

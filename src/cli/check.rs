@@ -56,12 +56,11 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
         "{}/keys.toml is missing: start the service once, or put the key ring back",
         config.data_dir.display()
     );
-    let (keys, _) = setup::key_ring(&config)?;
-    say("key ring: ok");
     let store = setup::open(&config, false).await?;
-    store.check_keys(keys.commitments()).await?;
     store.ping().await?;
-    say("database: ok, and sealed with these keys");
+    say("database: ok");
+    setup::key_ring(&config, &store).await?;
+    say("key ring: ok, and that of this database");
     let found = store.verify().await?;
     store.close().await;
     let intact = found.fault.is_none();

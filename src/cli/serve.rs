@@ -39,9 +39,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let _held = lock
         .try_write()
         .with_context(|| format!("another lead-intake uses {}", config.data_dir.display()))?;
-    let (keys, keys_are_new) = setup::key_ring(&config)?;
     let store = setup::open(&config, true).await?;
-    store.check_keys(keys.commitments()).await?;
+    let (keys, keys_are_new) = setup::key_ring(&config, &store).await?;
     let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
     let _ = Phone::parse("40605600", Region::default());

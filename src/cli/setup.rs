@@ -38,24 +38,37 @@ pub fn data_dir(path: &Path) -> anyhow::Result<bool> {
     }
 }
 
-/// The key ring; made on first use, and only while the database that it belongs to is new too.
-pub fn key_ring(config: &Config) -> anyhow::Result<(Arc<KeyRing>, bool)> {
+/// The key ring of this store; made on first use, and only for a store that has none yet. Gives whether
+/// it was made now.
+pub async fn key_ring(
+    config: &Config,
+    store: &SharedStore,
+) -> anyhow::Result<(Arc<KeyRing>, bool)> {
     let path = config.data_dir.join("keys.toml");
-    if path.exists() {
-        return Ok((Arc::new(KeyRing::load(&path)?), false));
-    }
-    if let StoreUrl::Sqlite(database) = &config.database
-        && database.exists()
-    {
+    let is_new = !path.exists();
+    if is_new && store.has_keys().await? {
         bail!(
-            "{} is missing, and {} was sealed with it; put the key ring back",
+            "{} is missing, and the leads in {} are sealed with it: put the key ring back (every \
+             replica needs a copy of the same one)",
             path.display(),
-            database.display()
+            config.database
         );
     }
-    let ring = KeyRing::generate()?;
-    ring.create(&path)?;
-    Ok((Arc::new(ring), true))
+    let ring = if is_new {
+        KeyRing::generate()?
+    } else {
+        KeyRing::load(&path)?
+    };
+    if is_new {
+        ring.create(&path)?;
+    }
+    let checked = store.check_keys(ring.commitments()).await;
+    if checked.is_err() && is_new {
+        // Another replica was faster with a ring of its own; this one belongs to nothing.
+        fs::remove_file(&path)?;
+    }
+    checked?;
+    Ok((Arc::new(ring), is_new))
 }
 
 /// Opens the store.

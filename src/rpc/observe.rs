@@ -73,6 +73,9 @@ where
         let path = request.uri().path();
         let method: Arc<str> = if self.access.roles(path).is_some() {
             path.into()
+        } else if path.starts_with("/grpc.") {
+            // Health and reflection.
+            "grpc".into()
         } else {
             "unknown".into()
         };

@@ -13,7 +13,7 @@ use super::{
     IntakeStore, Result, Submission,
     bulk::Bulk,
     dialect::{Columns as _, Dialect, values},
-    error::retrying,
+    error::{ATTEMPTS, retrying},
     group::Job,
     sql::{Sql, SqlStore},
     tx::Tx,
@@ -75,22 +75,19 @@ impl<DB: Dialect> Sql<DB> {
                 doubled = true;
             }
         }
-        let done = retrying(|| self.insert_batch(jobs, &fresh)).await;
-        match done {
-            Ok(()) => {
-                for place in &fresh {
-                    results[*place] = Some(stored(&jobs[*place].lead));
+        for attempt in 1.. {
+            match retrying(|| self.insert_batch(jobs, &fresh)).await {
+                Ok(()) => break,
+                // Each round answers what another replica was faster with; a third is not to be expected.
+                Err(error) if error.is_unique_violation() && attempt < ATTEMPTS => {
+                    self.answer_repeats(jobs, &mut results).await?;
+                    fresh.retain(|place| results[*place].is_none());
                 }
+                Err(error) => return Err(error),
             }
-            Err(error) if error.is_unique_violation() => {
-                self.answer_repeats(jobs, &mut results).await?;
-                fresh.retain(|place| results[*place].is_none());
-                retrying(|| self.insert_batch(jobs, &fresh)).await?;
-                for place in &fresh {
-                    results[*place] = Some(stored(&jobs[*place].lead));
-                }
-            }
-            Err(error) => return Err(error),
+        }
+        for place in &fresh {
+            results[*place] = Some(stored(&jobs[*place].lead));
         }
         if doubled {
             self.answer_repeats(jobs, &mut results).await?;

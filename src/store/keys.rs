@@ -17,6 +17,11 @@ statements! {
 }
 
 impl<DB: Dialect> Sql<DB> {
+    /// Whether a key was recorded.
+    pub(super) async fn has_keys(&self) -> Result<bool> {
+        Ok(!self.read(COMMITMENTS, Vec::new()).await?.is_empty())
+    }
+
     /// Refuses a ring in which a recorded key is missing or another; records what is new.
     pub(super) async fn check_keys(&self, ring: &[KeyCommitment]) -> Result<()> {
         let mut tx = Tx::begin(&self.writer).await?;

@@ -1,7 +1,7 @@
 //! Where leads lie: one generic implementation over SQLite and PostgreSQL.
 //!
 //! How to read it: a trait for each capability stands here, so that a service holds no more than it may use
-//! ([`IntakeStore`] cannot read leads); [`SqlStore`] implements them all, a file for each; what the databases do
+//! ([`IntakeStore`] cannot read leads); [`sql::SqlStore`] implements them all, a file for each; what the databases do
 //! differently is in [`dialect`]. The rules: one call is one method is one transaction, its ledger entries
 //! included, appended last ([`append`]); statements are constants beside their use, the same text for both
 //! databases; every list has a bound. To add a call: a trait method here, a body in the file of its
@@ -345,6 +345,12 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
     /// holds it. PostgreSQL: nothing to do here.
     async fn clean_up(&self) -> Result<bool>;
+
+    /// Whether a key ring was recorded: from then on only that one will do.
+    async fn has_keys(&self) -> Result<bool>;
+
+    /// Changes with each erasure that this process commits.
+    fn erasures(&self) -> watch::Receiver<()>;
 
     /// Waits for what was accepted, then closes every connection.
     async fn close(&self);

@@ -13,6 +13,7 @@ use sqlx::{
         SqliteSynchronous,
     },
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
@@ -246,6 +247,7 @@ async fn prepare<DB: Dialect>(
         writer,
         reader,
         signal: Signal::new(head),
+        erased: Arc::default(),
         clock: options.clock,
         store_id,
         epoch,
@@ -289,6 +291,14 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
 
     async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()> {
         self.sql.check_keys(commitments).await
+    }
+
+    async fn has_keys(&self) -> Result<bool> {
+        self.sql.has_keys().await
+    }
+
+    fn erasures(&self) -> watch::Receiver<()> {
+        self.sql.erased.subscribe()
     }
 
     async fn clean_up(&self) -> Result<bool> {

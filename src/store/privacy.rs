@@ -35,7 +35,7 @@ statements! {
          FROM lead WHERE lead.email_index = $1 OR lead.phone_index = $2 \
          ORDER BY lead.id LIMIT $3"
     );
-    REQUEST_ENTRY = "SELECT kind, sequence FROM ledger WHERE client_id = $1 AND request_id = $2";
+    REQUEST_ENTRY = "SELECT kind, sequence, detail FROM ledger WHERE client_id = $1 AND request_id = $2";
     ADD_REQUEST = "INSERT INTO rights_request (client_id, request_id, kind, detail, verification, \
                    received_at, completed_at, leads) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -98,6 +98,10 @@ impl<DB: Dialect> Sql<DB> {
                     .lead(candidate.lead.facts.id)
                     .submission(candidate.submission),
             );
+        }
+        // A repeat is answered afresh and is still the same request.
+        if entries.iter().any(|entry| entry.request_id.is_some()) {
+            tx.add_request(subject, &entries).await?;
         }
         self.record(tx, &entries, subject.now).await?;
         Ok(Export {
@@ -167,6 +171,7 @@ impl<DB: Dialect> Sql<DB> {
         erasure.entries = tx.append(&entries, subject.now).await?;
         tx.commit().await?;
         self.signal.moved(&erasure.entries);
+        self.erased.send_replace(());
         Ok(erasure)
     }
 }
@@ -183,7 +188,7 @@ impl<DB: Dialect> Tx<DB> {
         let key = values![subject.client_id, subject.request_id];
         match self.fetch_optional(REQUEST_ENTRY, key).await? {
             None => Ok(entry.request(subject.request_id)),
-            Some(row) if row.int(0)? == kind as i64 => Ok(entry),
+            Some(row) if row.int(0)? == kind as i64 && row.int(2)? == subject.detail => Ok(entry),
             Some(_) => Err(StoreError::RequestIdReused),
         }
     }

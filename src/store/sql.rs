@@ -1,6 +1,6 @@
 //! The generic store: its parts, and what its files share.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use sqlx::Pool;
 use tokio::{sync::watch, task::AbortHandle};
@@ -38,6 +38,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) reader: Pool<DB>,
     /// Tells the ledger's last number.
     pub(super) signal: Signal,
+    /// Tells that an erasure was committed.
+    pub(super) erased: Arc<watch::Sender<()>>,
     pub(super) clock: SharedClock,
     pub(super) store_id: Uuid,
     pub(super) epoch: i64,
@@ -49,6 +51,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
             writer: self.writer.clone(),
             reader: self.reader.clone(),
             signal: self.signal.clone(),
+            erased: self.erased.clone(),
             clock: self.clock.clone(),
             ..*self
         }
