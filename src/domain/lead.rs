@@ -153,15 +153,6 @@ pub struct NewLead {
     pub notice_version: NoticeVersion,
 }
 
-/// A stored lead, unsealed.
-#[derive(Clone, Debug)]
-pub struct Lead {
-    /// Its facts.
-    pub facts: LeadFacts,
-    /// Its content.
-    pub content: Content,
-}
-
 /// What is known of a lead beside its content: nothing of it is sealed, and none of it identifies.
 #[derive(Clone, Debug)]
 pub struct LeadFacts {

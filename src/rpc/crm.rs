@@ -276,7 +276,7 @@ impl LeadStream {
         };
         match timeout(STALL_MAX, self.sender.send(Ok(message))).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(Refusal::Stopping.into()),
+            Err(_) => Err(Refusal::ReaderStalled.into()),
         }
     }
 }

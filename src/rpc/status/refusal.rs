@@ -82,6 +82,8 @@ refusals! {
         "another call changed the same leads; nothing was done, try again";
     Stopping = Unavailable, "STOPPING", SOON,
         "the server is stopping; connect again and go on from the last cursor";
+    ReaderStalled = Unavailable, "READER_STALLED", SOON,
+        "the stream was not read for 30 s; connect again and go on from the last cursor";
     Unavailable = Unavailable, "STORE_UNAVAILABLE", LATER,
         "the database does not answer; try again with the same request_id";
     Internal = Internal, "INTERNAL", NEVER,
