@@ -3,8 +3,12 @@
 //! A bounded queue, and a few writers that each take what is waiting, at most [`BATCH_MAX`], and write it at
 //! once. Nothing waits for a batch to fill: with an empty queue a submission is written alone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc, oneshot},
     task::JoinSet,
@@ -92,13 +96,18 @@ async fn write<DB: Dialect>(sql: Sql<DB>, queue: Arc<AsyncMutex<mpsc::Receiver<J
         jobs.retain(|job| !job.answer.is_closed());
         let size = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
         metrics::histogram!("lead_intake_submit_batch_size").record(f64::from(size));
-        match sql.submit_batch(&jobs).await {
-            Ok(results) => {
+        // A panic costs its batch an answer ("not known"), never the queue its writer.
+        match AssertUnwindSafe(sql.submit_batch(&jobs))
+            .catch_unwind()
+            .await
+        {
+            Err(_) => jobs.clear(),
+            Ok(Ok(results)) => {
                 for (job, result) in jobs.drain(..).zip(results) {
                     let _ = job.answer.send(Ok(result));
                 }
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 let error = Arc::new(error);
                 for job in jobs.drain(..) {
                     let _ = job.answer.send(Err(error.clone()));
