@@ -89,7 +89,7 @@ pub(crate) async fn run(server: &Server, load: Load) -> anyhow::Result<Outcome> 
         latencies: Histogram::new(3)?,
         duration: load.duration,
         used: Used {
-            server: after.server - before.server,
+            server: after.server.saturating_sub(before.server),
             database: after
                 .database
                 .zip(before.database)

@@ -91,14 +91,14 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
     table.set_header([
         "server",
         "calls/s",
-        "of echo",
+        "/echo",
         "p50 ms",
         "p99 ms",
-        "server CPU us/call",
-        "of echo",
-        "PostgreSQL CPU us/call",
-        "alone p50 ms",
-        "of echo",
+        "CPU µs/call",
+        "/echo",
+        "PostgreSQL",
+        "alone p50",
+        "/echo",
     ]);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

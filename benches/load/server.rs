@@ -15,7 +15,7 @@ use tokio::{
 use super::{Subject, cpu};
 
 /// How long a server may take to listen, its migrations included.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 
 /// A running server. Dropped without [`Server::stop`], the process is killed all the same.
 pub(crate) struct Server {
