@@ -13,6 +13,9 @@ readonly POSTGRES_START_SECONDS=60 POSTGRES_STOP_SECONDS=15
 
 # State of the one test server, for stop_postgres.
 POSTGRES_BIN='' POSTGRES_DIR='' POSTGRES_PID='' POSTGRES_AS=()
+# What its caller may choose otherwise. As it stands for tests: the data is thrown away, and the log
+# has everything that was sent.
+POSTGRES_SETTINGS=(-c fsync=off -c full_page_writes=off -c log_statement=all)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -183,8 +186,9 @@ make_postgres_dir() {
 # Starts a throw-away server on a free port and exports
 #   LEAD_INTAKE_TEST_POSTGRES_URL  its superuser's URL, with a password made for this run, since
 #                                  a server that trusts everybody is open to every local user;
-#   LEAD_INTAKE_TEST_POSTGRES_LOG  its log with every statement and every parameter, which the
-#                                  tests search for personal data.
+#   LEAD_INTAKE_TEST_POSTGRES_LOG  its log; unless POSTGRES_SETTINGS says otherwise with every
+#                                  statement and every parameter, which the tests search for
+#                                  personal data.
 # The caller has `stop_postgres` in its EXIT trap before it calls this.
 start_postgres() {
     local password port try log
@@ -226,9 +230,8 @@ launch_postgres() {
     local settings=(
         -c "port=$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
         -c max_connections=200
-        # The data is thrown away.
-        -c fsync=off -c full_page_writes=off
-        -c logging_collector=off -c log_statement=all -c "log_line_prefix=%m [%p] %d "
+        -c logging_collector=off -c "log_line_prefix=%m [%p] %d "
+        "${POSTGRES_SETTINGS[@]}"
     )
     set -m
     # `exec`, so that the id is the server's and not that of a shell around it.
