@@ -3,12 +3,25 @@
 //! Client commands speak to a server over the same API as everyone else ([`connect`]); operator commands use the
 //! database itself ([`setup`]). Tables are for people, `--json` for programs; nothing personal is printed unless
 //! that is what was asked for. Exit codes: 0 done; 1 failed, or refused by the server; 2 wrong usage; 3 the answer
-//! is "no" (a ledger that is not intact, a check that found something).
+//! is "no" (a ledger that is not intact, a check that found something, an erasure that left a lead).
+//!
+//! To add a client command: its arguments with a flattened [`connect::ConnectArgs`], a function that connects
+//! with the role it needs, asks, and prints by [`json`] or [`show`]; then a line in `Command` and in [`run`].
 
 mod check;
 mod client;
+mod connect;
+mod crm;
+mod erase;
+mod intake;
+mod json;
+mod ledger;
+mod privacy;
+mod pull;
 mod serve;
 pub mod setup;
+mod show;
+mod subject;
 
 use std::process::ExitCode;
 
@@ -28,6 +41,28 @@ pub struct Cli {
 enum Command {
     /// Run the service
     Serve(serve::ServeArgs),
+
+    // Client commands.
+    /// Hand over a lead
+    Submit(intake::SubmitArgs),
+    /// Show the privacy notice
+    Notice(intake::NoticeArgs),
+    /// Read the feed of leads and their changes
+    Pull(pull::PullArgs),
+    /// Acknowledge the feed up to a cursor
+    Ack(crm::AckArgs),
+    /// Read one lead
+    Get(crm::GetArgs),
+    /// Find the leads of a person
+    Find(privacy::FindArgs),
+    /// Export the data of a person (Art. 15, Art. 20)
+    Export(privacy::ExportArgs),
+    /// Erase a person (Art. 17)
+    Erase(erase::EraseArgs),
+    /// Verify and list the ledger
+    Ledger(ledger::LedgerArgs),
+
+    // Operator commands.
     /// Bring the database's schema up to date
     Migrate(ConfigArgs),
     /// Check configuration, keys, database and privacy notice
@@ -51,6 +86,15 @@ pub enum Verdict {
 pub async fn run(cli: Cli) -> ExitCode {
     let verdict = match cli.command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Submit(args) => intake::submit(&args).await,
+        Command::Notice(args) => intake::notice(&args).await,
+        Command::Pull(args) => pull::run(&args).await,
+        Command::Ack(args) => crm::ack(&args).await,
+        Command::Get(args) => crm::get(&args).await,
+        Command::Find(args) => privacy::find(&args).await,
+        Command::Export(args) => privacy::export(&args).await,
+        Command::Erase(args) => erase::run(&args).await,
+        Command::Ledger(args) => ledger::run(&args).await,
         Command::Migrate(args) => setup::migrate(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
@@ -59,6 +103,8 @@ pub async fn run(cli: Cli) -> ExitCode {
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(3),
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("lead-intake: {error:#}"));
             ExitCode::FAILURE
@@ -76,9 +122,13 @@ pub fn say(line: &str) {
 pub fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    // A reader that has seen enough, such as `head`, is no error.
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// Whether the reader of what a command prints went away: the command ends, and `pull --follow` with it.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

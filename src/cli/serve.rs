@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use fd_lock::RwLock;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Verdict, say, setup};
@@ -55,6 +55,11 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     };
     let server = Server::bind(parts, config.listen, config.admin_listen).await?;
     let (api, admin) = server.addresses()?;
+    // Before anybody hears that the service runs: a signal from then on must find it listening.
+    let signals = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let dir = config.data_dir.display();
     if keys_are_new {
         say(&format!(
@@ -77,20 +82,14 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     );
     tracing::info!(%api, %admin, "listening");
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+    tokio::spawn(stop_on_signal(signals, stop.clone()));
     server.run(stop).await?;
     tracing::info!("stopped");
     Ok(Verdict::Yes)
 }
 
 /// The first signal stops gently, the second at once.
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return;
-    };
+async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), stop: CancellationToken) {
     let mut next =
         async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
     next().await;

@@ -17,4 +17,5 @@
 #[macro_use]
 mod support;
 
+mod cli;
 mod main_job;

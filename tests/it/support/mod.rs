@@ -1,4 +1,7 @@
 //! What the tests share: a world with its own database, servers over it, and callers with tokens.
+//! [`binary`] runs the real program instead.
+
+pub mod binary;
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
@@ -88,7 +91,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let url = match backend {
             Backend::Sqlite => StoreUrl::Sqlite(dir.path().join("lead-intake.db")),
-            Backend::Postgres => new_postgres_database().await,
+            Backend::Postgres => StoreUrl::from_str(&new_postgres_database().await).unwrap(),
         };
         let mut world = Self {
             backend,
@@ -161,8 +164,8 @@ impl World {
     }
 }
 
-/// Gives each test a database of its own.
-async fn new_postgres_database() -> StoreUrl {
+/// Gives each test a database of its own: its URL.
+pub async fn new_postgres_database() -> String {
     let url = std::env::var(POSTGRES_URL)
         .unwrap_or_else(|_| panic!("{POSTGRES_URL} is not set: run the tests by scripts/test"));
     let name = format!("t_{}", new_id().simple());
@@ -170,7 +173,7 @@ async fn new_postgres_database() -> StoreUrl {
     let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
     sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
     let (server, _) = url.rsplit_once('/').unwrap();
-    StoreUrl::from_str(&format!("{server}/{name}")).unwrap()
+    format!("{server}/{name}")
 }
 
 impl Replica {

@@ -1,0 +1,97 @@
+//! `--json`: the contract's own JSON, made from its descriptors.
+//!
+//! A message is encoded, decoded again by the descriptors and written as canonical proto JSON: lowerCamelCase,
+//! names of enum values, RFC 3339 times, 64-bit numbers as text. Values that are empty, zero or false are
+//! written too, so that a program need not know the defaults. To offer one more message, name it in [`named`].
+
+use std::sync::LazyLock;
+
+use anyhow::Context as _;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+
+use super::print;
+use crate::pb;
+
+static POOL: LazyLock<Option<DescriptorPool>> =
+    LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTORS).ok());
+
+/// A message that knows its name in the contract.
+pub(super) trait Named: Message {
+    /// The full name.
+    const NAME: &'static str;
+}
+
+macro_rules! named {
+    ($($message:ident)*) => {
+        $(impl Named for pb::$message {
+            const NAME: &'static str = concat!("leadintake.v1.", stringify!($message));
+        })*
+    };
+}
+
+named! {
+    SubmitLeadResponse GetPrivacyNoticeResponse
+    LeadChange AcknowledgeLeadsResponse GetLeadResponse
+    FindSubjectResponse EraseSubjectResponse
+    ListEntriesResponse VerifyLedgerResponse
+}
+
+/// Prints a message for programs, over several lines.
+pub(super) fn show<M: Named>(message: &M) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(&value(message)?)?)
+}
+
+/// A message for programs, as one line.
+pub(super) fn line<M: Named>(message: &M) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(&value(message)?)?)
+}
+
+fn value<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
+    let descriptor = POOL
+        .as_ref()
+        .and_then(|pool| pool.get_message_by_name(M::NAME))
+        .context("the contract does not describe this answer")?;
+    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
+    let options = SerializeOptions::new().skip_default_fields(false);
+    Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs get the contract's JSON: what is false is written, what is absent is not.
+    #[test]
+    fn an_answer_is_canonical_json() {
+        let change = pb::LeadChange {
+            cursor: "c".to_owned(),
+            kind: pb::ChangeKind::Erased.into(),
+            lead_id: "l".to_owned(),
+            changed_at: Some(prost_types::Timestamp {
+                seconds: 1,
+                nanos: 0,
+            }),
+            lead: None,
+        };
+        assert_eq!(
+            line(&change).expect("JSON"),
+            r#"{"changedAt":"1970-01-01T00:00:01Z","cursor":"c","kind":"CHANGE_KIND_ERASED","leadId":"l"}"#
+        );
+        let verified = line(&pb::VerifyLedgerResponse::default()).expect("JSON");
+        assert!(verified.contains(r#""intact":false"#), "{verified}");
+        assert!(verified.contains(r#""headSequence":"0""#), "{verified}");
+    }
+
+    /// A macro wrote the names; the contract has each of them.
+    #[test]
+    fn every_name_is_in_the_contract() {
+        assert!(line(&pb::SubmitLeadResponse::default()).is_ok());
+        assert!(line(&pb::GetPrivacyNoticeResponse::default()).is_ok());
+        assert!(line(&pb::AcknowledgeLeadsResponse::default()).is_ok());
+        assert!(line(&pb::GetLeadResponse::default()).is_ok());
+        assert!(line(&pb::FindSubjectResponse::default()).is_ok());
+        assert!(line(&pb::EraseSubjectResponse::default()).is_ok());
+        assert!(line(&pb::ListEntriesResponse::default()).is_ok());
+    }
+}

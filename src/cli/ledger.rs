@@ -1,0 +1,133 @@
+//! `ledger verify|list`: what an auditor calls.
+
+use clap::Subcommand;
+
+use super::{
+    Verdict,
+    connect::{ConnectArgs, Session},
+    json, print, say,
+    show::{clean, table, time, word},
+};
+use crate::{pb, token::Role};
+
+/// Arguments of `ledger`.
+#[derive(Debug, clap::Args)]
+pub(super) struct LedgerArgs {
+    #[command(subcommand)]
+    command: LedgerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Recompute the chain from the first entry to the head; exit code 3 if it does not hold
+    Verify {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    },
+    /// List entries in order
+    List(ListArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Entries after this sequence number
+    #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
+    after: i64,
+    /// Most entries to list: 1 to 1000 [default: 100]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    page_size: i32,
+    /// Only entries of this lead
+    #[arg(long, default_value = "", hide_default_value = true)]
+    lead_id: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(super) async fn run(args: &LedgerArgs) -> anyhow::Result<Verdict> {
+    match &args.command {
+        LedgerCommand::Verify { json, connect } => {
+            verify(&connect.connect(Role::Auditor).await?, *json).await
+        }
+        LedgerCommand::List(args) => list(args).await,
+    }
+}
+
+async fn verify(session: &Session, as_json: bool) -> anyhow::Result<Verdict> {
+    let answer = session
+        .ledger()
+        .verify_ledger(pb::VerifyLedgerRequest {})
+        .await;
+    let answer = answer
+        .map_err(|status| session.refused(&status))?
+        .into_inner();
+    if as_json {
+        json::show(&answer)?;
+    } else {
+        print(&findings(&answer))?;
+    }
+    Ok(if answer.intact {
+        Verdict::Yes
+    } else {
+        Verdict::No
+    })
+}
+
+fn findings(answer: &pb::VerifyLedgerResponse) -> String {
+    let mut lines = vec![if answer.intact {
+        format!("intact: {} entries", answer.entries_checked)
+    } else {
+        let fault = word(answer.fault().as_str_name(), "LEDGER_FAULT");
+        let place = answer.faulty_sequence;
+        format!("NOT INTACT: {fault} at entry {place}")
+    }];
+    let hash = clean(&answer.head_hash);
+    lines.push(format!("head: {} {hash}", answer.head_sequence));
+    let unseen = answer.blind_to.iter();
+    lines.extend(unseen.map(|class| format!("cannot see: {}", clean(class))));
+    lines.join("\n")
+}
+
+async fn list(args: &ListArgs) -> anyhow::Result<Verdict> {
+    let session = args.connect.connect(Role::Auditor).await?;
+    let request = pb::ListEntriesRequest {
+        after_sequence: args.after,
+        page_size: args.page_size,
+        lead_id: args.lead_id.clone(),
+    };
+    let answer = session.ledger().list_entries(request).await;
+    let answer = answer
+        .map_err(|status| session.refused(&status))?
+        .into_inner();
+    if args.json {
+        json::show(&answer)?;
+        return Ok(Verdict::Yes);
+    }
+    let mut rows = table([
+        "entry", "time", "what", "lead", "client", "request", "detail",
+    ]);
+    for entry in &answer.entries {
+        rows.add_row([
+            entry.sequence.to_string(),
+            time(entry.recorded_at.as_ref()),
+            word(entry.kind().as_str_name(), "ENTRY_KIND"),
+            clean(&entry.lead_id),
+            clean(&entry.client),
+            clean(&entry.request_id),
+            entry.detail.to_string(),
+        ]);
+    }
+    print(&rows.to_string())?;
+    if let Some(last) = answer.entries.last().filter(|_| answer.has_more) {
+        say(&format!(
+            "there is more: ledger list --after {}",
+            last.sequence
+        ));
+    }
+    Ok(Verdict::Yes)
+}

@@ -1,0 +1,170 @@
+//! The real program: a server as a process of its own, and commands beside it.
+//!
+//! Nothing of the tests' own environment reaches it, nothing outlives the test, and nothing waits for ever.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, Command},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// The longest that a command, a start or a stop may take, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A running server; killed when dropped.
+pub struct Binary {
+    pub child: Child,
+    /// Address of the API.
+    pub api: SocketAddr,
+    /// Address of metrics and probes.
+    pub admin: SocketAddr,
+    lines: Arc<Mutex<Vec<String>>>,
+    reading: JoinHandle<()>,
+}
+
+/// What a command did.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// The output as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("not JSON: {}", self.all()))
+    }
+
+    /// The same, if the command has this exit code.
+    pub fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.all());
+        self
+    }
+
+    fn all(&self) -> String {
+        format!("exit code {:?}\n{}\n{}", self.code, self.out, self.err)
+    }
+}
+
+impl Binary {
+    /// Starts `serve` over this data directory and waits until it listens. Ports are free ones.
+    pub async fn serve(data_dir: &Path, envs: &[(&str, &str)]) -> Self {
+        let any = "127.0.0.1:0";
+        let mut child = command(envs)
+            .args(["serve", "--listen", any, "--admin-listen", any])
+            .arg("--data-dir")
+            .arg(data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (found, listening) = oneshot::channel();
+        let mut found = Some(found);
+        let kept = lines.clone();
+        // Read to the end, or the server would block on a full pipe.
+        let reading = tokio::spawn(async move {
+            let mut reader = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = reader.next_line().await {
+                if let Some(addresses) = addresses(&line)
+                    && let Some(found) = found.take()
+                {
+                    let _ = found.send(addresses);
+                }
+                kept.lock().unwrap().push(line);
+            }
+        });
+        let Ok(Ok((api, admin))) = timeout(PATIENCE, listening).await else {
+            panic!(
+                "the server did not start:\n{}",
+                lines.lock().unwrap().join("\n")
+            );
+        };
+        Self {
+            child,
+            api,
+            admin,
+            lines,
+            reading,
+        }
+    }
+
+    /// For `--url`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    /// What the server wrote so far.
+    pub fn log(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Sends a signal by its name, such as `TERM`, and waits for the end. Gives all that the server wrote.
+    pub async fn signal(mut self, name: &str) -> (ExitStatus, String) {
+        let id = self.child.id().expect("it still runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await;
+        assert!(sent.unwrap().success());
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.expect("it did not stop").unwrap();
+        (&mut self.reading).await.unwrap();
+        let log = self.log();
+        (status, log)
+    }
+}
+
+/// The addresses in `listening on API (API) and ADMIN (metrics, probes)`.
+fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let (api, rest) = line
+        .strip_prefix("listening on ")?
+        .split_once(" (API) and ")?;
+    let (admin, _) = rest.split_once(' ')?;
+    Some((api.parse().ok()?, admin.parse().ok()?))
+}
+
+/// Runs a command to its end, with this standard input.
+pub async fn run(envs: &[(&str, &str)], args: &[&str], stdin: &str) -> Ran {
+    let mut child = command(envs)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read it may be gone already.
+    let _ = child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(stdin.as_bytes())
+        .await;
+    let output = timeout(PATIENCE, child.wait_with_output()).await;
+    let output = output.expect("the command hangs").unwrap();
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn command(envs: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lead-intake"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LEAD_INTAKE_") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(envs.iter().copied()).kill_on_drop(true);
+    command
+}
