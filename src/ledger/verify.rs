@@ -132,10 +132,10 @@ mod tests {
                 |e| e.new.submission += 1,
             ];
             for alter in changes {
-                let mut changed = entries.clone();
-                alter(&mut changed[position]);
+                let mut forged = entries.clone();
+                alter(&mut forged[position]);
                 assert_eq!(
-                    verify(genesis, head, &changed),
+                    verify(genesis, head, &forged),
                     Some((Fault::HashMismatch, sequence))
                 );
             }
