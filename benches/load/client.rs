@@ -82,19 +82,13 @@ pub(crate) async fn run(server: &Server, load: Load) -> anyhow::Result<Outcome> 
         }
     }
     sleep_until(window.start.into()).await;
-    let before = server.used()?;
+    let before = server.used().await?;
     sleep_until(window.end.into()).await;
-    let after = server.used()?;
+    let after = server.used().await?;
     let mut outcome = Outcome {
         latencies: Histogram::new(3)?,
         duration: load.duration,
-        used: Used {
-            server: after.server.saturating_sub(before.server),
-            database: after
-                .database
-                .zip(before.database)
-                .map(|(after, before)| after.saturating_sub(before)),
-        },
+        used: after.since(before),
         errors: 0,
         first_error: None,
     };

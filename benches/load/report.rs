@@ -18,6 +18,8 @@ pub(crate) struct Sample {
     cpu_us: f64,
     /// Processor time of PostgreSQL for each call, in microseconds, if it can be measured.
     database_cpu_us: Option<f64>,
+    /// Submissions in a transaction, on average.
+    batch: Option<f64>,
     /// With one caller and one call in flight.
     alone_p50_ms: f64,
     pub(crate) errors: u64,
@@ -33,6 +35,10 @@ impl Sample {
             p99_ms: quantile_ms(crowd, 0.99),
             cpu_us: each(crowd.used.server),
             database_cpu_us: crowd.used.database.map(each),
+            batch: crowd
+                .used
+                .batches
+                .map(|batches| calls / float(batches).max(1.0)),
             alone_p50_ms: quantile_ms(alone, 0.5),
             errors: crowd.errors + alone.errors,
         }
@@ -41,13 +47,17 @@ impl Sample {
     /// The median of each figure by itself.
     pub(crate) fn median(samples: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(samples.iter().map(figure).collect());
-        let database: Vec<f64> = samples.iter().filter_map(|s| s.database_cpu_us).collect();
+        let of_some = |figure: fn(&Self) -> Option<f64>| {
+            let figures: Vec<f64> = samples.iter().filter_map(figure).collect();
+            (!figures.is_empty()).then(|| median(figures))
+        };
         Self {
             calls_per_second: of(|s| s.calls_per_second),
             p50_ms: of(|s| s.p50_ms),
             p99_ms: of(|s| s.p99_ms),
             cpu_us: of(|s| s.cpu_us),
-            database_cpu_us: (!database.is_empty()).then(|| median(database)),
+            database_cpu_us: of_some(|s| s.database_cpu_us),
+            batch: of_some(|s| s.batch),
             alone_p50_ms: of(|s| s.alone_p50_ms),
             errors: samples.iter().map(|s| s.errors).sum(),
         }
@@ -97,6 +107,7 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
         "CPU µs/call",
         "/echo",
         "PostgreSQL",
+        "batch",
         "alone p50",
         "/echo",
     ]);
@@ -104,7 +115,8 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
         column.set_cell_alignment(CellAlignment::Right);
     }
     for (name, sample) in rows {
-        let database = sample.database_cpu_us;
+        let some =
+            |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |f| format!("{f:.1}"));
         table.add_row([
             (*name).to_owned(),
             format!("{:.0}", sample.calls_per_second),
@@ -113,7 +125,8 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
             format!("{:.2}", sample.p99_ms),
             format!("{:.1}", sample.cpu_us),
             format!("{:.2}", sample.cpu_us / echo.cpu_us),
-            database.map_or_else(|| "-".to_owned(), |us| format!("{us:.1}")),
+            some(sample.database_cpu_us),
+            some(sample.batch),
             format!("{:.3}", sample.alone_p50_ms),
             format!("{:.2}", sample.alone_p50_ms / echo.alone_p50_ms),
         ]);
@@ -142,6 +155,7 @@ fn print_json(options: &Options, rows: &[(&str, Sample)], echo: &Sample) -> anyh
                 "cpu_us": sample.cpu_us,
                 "cpu_us_of_echo": sample.cpu_us / echo.cpu_us,
                 "database_cpu_us": sample.database_cpu_us,
+                "batch": sample.batch,
                 "alone_p50_ms": sample.alone_p50_ms,
                 "alone_p50_ms_of_echo": sample.alone_p50_ms / echo.alone_p50_ms,
                 "errors": sample.errors,

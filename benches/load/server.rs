@@ -7,7 +7,8 @@ use lead_intake::{cli::say, seal::random};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStderr, Command},
     time::timeout,
 };
@@ -21,6 +22,8 @@ const START_MAX: Duration = Duration::from_mins(1);
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where its metrics are; an echo has none.
+    admin: Option<SocketAddr>,
     /// A token of role `intake`.
     pub(crate) token: String,
     database: Option<Database>,
@@ -36,11 +39,27 @@ struct Database {
     postmaster: Option<u32>,
 }
 
-/// Processor time so far.
+/// What was used so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
+    /// Processor time of the server.
     pub(crate) server: Duration,
+    /// Processor time of PostgreSQL, if it can be measured.
     pub(crate) database: Option<Duration>,
+    /// Transactions that stored submissions.
+    pub(crate) batches: Option<u64>,
+}
+
+impl Used {
+    pub(crate) fn since(self, before: Self) -> Self {
+        let database = self.database.zip(before.database);
+        let batches = self.batches.zip(before.batches);
+        Self {
+            server: self.server.saturating_sub(before.server),
+            database: database.map(|(now, before)| now.saturating_sub(before)),
+            batches: batches.map(|(now, before)| now.saturating_sub(before)),
+        }
+    }
 }
 
 impl Server {
@@ -78,7 +97,7 @@ impl Server {
             .spawn()?;
         let stderr = child.stderr.take().context("no standard error")?;
         let mut lines = BufReader::new(stderr).lines();
-        let address = timeout(START_MAX, listening(&mut lines)).await??;
+        let (address, admin) = timeout(START_MAX, listening(&mut lines)).await??;
         tokio::spawn(pass_on_warnings(lines));
         let token = if let Subject::Echo = subject {
             // As long as a real one, so that both servers read as much.
@@ -91,19 +110,25 @@ impl Server {
         Ok(Self {
             child,
             address,
+            admin,
             token,
             database,
             _dir: dir,
         })
     }
 
-    /// Processor time used so far.
-    pub(crate) fn used(&self) -> anyhow::Result<Used> {
+    /// What it has used so far.
+    pub(crate) async fn used(&self) -> anyhow::Result<Used> {
         let pid = self.child.id().context("the server has ended")?;
         let postmaster = self.database.as_ref().and_then(|d| d.postmaster);
+        let batches = match self.admin {
+            Some(admin) => Some(batches(admin).await?),
+            None => None,
+        };
         Ok(Used {
             server: cpu::times(pid)?.own,
             database: postmaster.map(cpu::family).transpose()?,
+            batches,
         })
     }
 
@@ -118,18 +143,36 @@ impl Server {
     }
 }
 
-/// Reads what a server says until it says where it listens.
-async fn listening(lines: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<SocketAddr> {
+/// Reads what a server says until it says where it listens: `listening on A`, and `(API) and B (…)` where it
+/// has metrics.
+async fn listening(
+    lines: &mut Lines<BufReader<ChildStderr>>,
+) -> anyhow::Result<(SocketAddr, Option<SocketAddr>)> {
     let mut said = String::new();
     while let Some(line) = lines.next_line().await? {
         if let Some(rest) = line.strip_prefix("listening on ") {
-            let address = rest.split(' ').next().unwrap_or(rest);
-            return Ok(address.parse()?);
+            let mut addresses = rest.split(' ').filter_map(|word| word.parse().ok());
+            let address = addresses.next().context("no address")?;
+            return Ok((address, addresses.next()));
         }
         said.push('\n');
         said.push_str(&line);
     }
     anyhow::bail!("the server did not start:{said}")
+}
+
+/// Transactions that stored submissions so far, from the server's metrics.
+async fn batches(admin: SocketAddr) -> anyhow::Result<u64> {
+    let mut stream = TcpStream::connect(admin).await?;
+    let request = "GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let count = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("lead_intake_submit_batch_size_count "));
+    // Absent until the first submission.
+    count.map_or(Ok(0), |count| Ok(count.trim().parse()?))
 }
 
 async fn pass_on_warnings(mut lines: Lines<BufReader<ChildStderr>>) {
