@@ -14,7 +14,7 @@ use super::{
     connect::ConnectArgs,
     json, print, say,
     show::{clean, clean_text, table, time, word},
-    subject::{SubjectArgs, candidates},
+    subject::{SubjectArgs, candidates, nothing},
 };
 use crate::{pb, token::Role};
 
@@ -50,7 +50,7 @@ pub(super) async fn find(args: &FindArgs) -> anyhow::Result<Verdict> {
         rows.add_row([clean(&lead.lead_id), state, clean(&lead.submitted_month)]);
     }
     if answer.leads.is_empty() {
-        say("nothing is held of this person");
+        say(nothing(&answer.unconfirmed));
     } else {
         print(&rows.to_string())?;
     }

@@ -4,13 +4,18 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    time::timeout,
+};
 
 use crate::support::{
-    binary::{Binary, Ran, run},
+    binary::{Binary, Ran, next_line, run, start},
     files, new_id, new_postgres_database,
 };
 
@@ -426,4 +431,33 @@ async fn contradictions_are_usage_errors() {
     run(&[], &both, "").await.with_code(2);
     let both = ["find", "--subject-file", "-", "--email", "a@b.no"];
     run(&[], &both, "").await.with_code(2);
+}
+
+/// `pull --follow` delivers what happens after it began, goes on when the server comes back, and ends with
+/// its reader.
+#[tokio::test(flavor = "multi_thread")]
+async fn following_outlives_a_restart() {
+    let mut house = House::new(None).await;
+    let data = house.data();
+    let envs = [
+        ("LEAD_INTAKE_URL", &*house.url),
+        ("LEAD_INTAKE_DATA_DIR", data.to_str().unwrap()),
+    ];
+    let mut follower = start(&envs, &["pull", "--follow", "--json"]);
+    let mut changes = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let first = house.submit("kari@example.no").await;
+    assert!(next_line(&mut changes).await.contains(&first));
+
+    let api = house.server.api.to_string();
+    let (status, log) = house.server.signal("TERM").await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    house.server = Binary::serve_at(&api, &data, &[]).await;
+    let second = house.submit("ola@example.no").await;
+    let line = next_line(&mut changes).await;
+    assert!(line.contains(&second) && !line.contains(&first), "{line}");
+
+    drop(changes);
+    house.submit("per@example.no").await;
+    let ended = timeout(Duration::from_mins(1), follower.wait()).await;
+    assert_eq!(ended.expect("it goes on").unwrap().code(), Some(0));
 }
