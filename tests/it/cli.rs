@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -357,6 +358,9 @@ async fn clients_come_and_go() {
         .run(&["healthcheck", "--url", "http://127.0.0.1:1"])
         .await
         .with_code(1);
+    for probe in ["/livez", "/readyz"] {
+        assert!(house.server.probe(probe).await.contains("200"), "{probe}");
+    }
     let checked = house.run(&["check"]).await;
     assert!(checked.err.contains("ledger: intact"), "{}", checked.err);
     assert!(matches!(checked.code, Some(0 | 3)), "{}", checked.err);
@@ -460,4 +464,32 @@ async fn following_outlives_a_restart() {
     house.submit("per@example.no").await;
     let ended = timeout(Duration::from_mins(1), follower.wait()).await;
     assert_eq!(ended.expect("it goes on").unwrap().code(), Some(0));
+}
+
+/// A ledger that was tampered with is exit code 3, for `ledger verify` as for `check`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_is_not_intact_is_a_no() {
+    let house = House::new(None).await;
+    let database = house.data().join("lead-intake.db");
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = options.connect().await.unwrap();
+    let tamper = "UPDATE ledger SET detail = detail + 1 WHERE sequence = 3";
+    sqlx::raw_sql(tamper)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let found = house.run(&["ledger", "verify"]).await.with_code(3);
+    assert!(
+        found.out.contains("NOT INTACT: hash-mismatch at entry 3"),
+        "{}",
+        found.out
+    );
+    let found = house
+        .run(&["ledger", "verify", "--json"])
+        .await
+        .with_code(3)
+        .json();
+    assert_eq!(found["fault"], "LEDGER_FAULT_HASH_MISMATCH");
+    house.run(&["check"]).await.with_code(3);
 }

@@ -12,6 +12,7 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStdout, Command},
     sync::oneshot,
     task::JoinHandle,
@@ -108,6 +109,16 @@ impl Binary {
     /// For `--url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.api)
+    }
+
+    /// The first line of the answer to a probe, such as `/readyz`.
+    pub async fn probe(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await;
+        line.expect("no answer").unwrap().unwrap()
     }
 
     /// What the server wrote so far.
