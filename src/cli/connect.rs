@@ -44,9 +44,12 @@ pub(super) struct ConnectArgs {
         help_heading = "Connection"
     )]
     url: String,
-    /// Token. Everybody on this machine can see it here: better use --token-file, or
-    /// `LEAD_INTAKE_TOKEN` in the environment
-    #[arg(long, conflicts_with = "token_file", help_heading = "Connection")]
+    #[arg(
+        long,
+        conflicts_with = "token_file",
+        help_heading = "Connection",
+        help = "Token. Others on this machine can see it here: better use LEAD_INTAKE_TOKEN in the environment, or --token-file"
+    )]
     token: Option<SecretString>,
     /// File with the token [default: tokens/<role> in the data directory]
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
@@ -104,8 +107,13 @@ impl ConnectArgs {
         let endpoint = Endpoint::from_shared(url.clone())
             .with_context(|| format!("{url} is not a URL such as http://127.0.0.1:50051"))?;
         let uri = endpoint.uri();
-        if uri.scheme_str() != Some("http") {
-            bail!("{url}: this client speaks plain http; use it beside the service");
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => bail!(
+                "{url}: this client speaks plain http only: call the service on its own machine, \
+                 or through a tunnel"
+            ),
+            _ => bail!("{url} is not a URL such as http://127.0.0.1:50051"),
         }
         let host = uri.host().unwrap_or_default();
         if !is_loopback(host) {

@@ -12,7 +12,7 @@ use super::{
     connect::ConnectArgs,
     json, print, say,
     show::{clean, table, time, word},
-    subject::{SubjectArgs, candidates},
+    subject::{SubjectArgs, candidates, nothing},
 };
 use crate::{pb, token::Role};
 
@@ -113,7 +113,7 @@ fn confirmed() -> anyhow::Result<bool> {
 fn outcomes(answer: &pb::EraseSubjectResponse, dry_run: bool) -> String {
     let mut parts = Vec::new();
     if answer.leads.is_empty() {
-        parts.push("nothing is held of this person".to_owned());
+        parts.push(nothing(&answer.unconfirmed).to_owned());
     } else {
         let would = if dry_run { "would be" } else { "outcome" };
         let mut rows = table(["lead", would]);

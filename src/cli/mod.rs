@@ -103,8 +103,6 @@ pub async fn run(cli: Cli) -> ExitCode {
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(3),
-        // A reader that has seen enough, such as `head`, is no failure.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("lead-intake: {error:#}"));
             ExitCode::FAILURE
@@ -113,22 +111,24 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 /// Prints a line for people on standard error, where it does not mix with what was asked for.
-#[expect(clippy::print_stderr, reason = "this is the command line's voice")]
 pub fn say(line: &str) {
-    eprintln!("{line}");
-}
-
-/// Prints what was asked for on standard output.
-pub fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
+    // Nobody is left to be told if this fails.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Whether the reader of what a command prints went away: the command ends, and `pull --follow` with it.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+/// Prints what was asked for on standard output. A reader that has seen enough, such as `head`, is no error.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    write(format!("{text}\n").as_bytes()).map(|_| ())
+}
+
+/// Writes to standard output; gives whether somebody still reads it. What goes on and on ends when nobody does.
+fn write(bytes: &[u8]) -> anyhow::Result<bool> {
+    use std::io::{ErrorKind, Write as _};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -14,7 +14,7 @@ use super::{
     connect::ConnectArgs,
     json, print, say,
     show::{clean, clean_text, table, time, word},
-    subject::{SubjectArgs, candidates},
+    subject::{SubjectArgs, candidates, nothing},
 };
 use crate::{pb, token::Role};
 
@@ -50,7 +50,7 @@ pub(super) async fn find(args: &FindArgs) -> anyhow::Result<Verdict> {
         rows.add_row([clean(&lead.lead_id), state, clean(&lead.submitted_month)]);
     }
     if answer.leads.is_empty() {
-        say("nothing is held of this person");
+        say(nothing(&answer.unconfirmed));
     } else {
         print(&rows.to_string())?;
     }
@@ -133,7 +133,7 @@ pub(super) async fn export(args: &ExportArgs) -> anyhow::Result<Verdict> {
         .into_inner();
     match &args.output {
         Some(path) => {
-            write(path, &answer.content, args.force)
+            create(path, &answer.content, args.force)
                 .with_context(|| format!("cannot write {}", path.display()))?;
             say(&format!("wrote {}", path.display()));
         }
@@ -141,7 +141,7 @@ pub(super) async fn export(args: &ExportArgs) -> anyhow::Result<Verdict> {
             print(&clean_text(&String::from_utf8_lossy(&answer.content)))?;
         }
         // A program gets exactly the bytes that the checksum is of.
-        None => io::stdout().lock().write_all(&answer.content)?,
+        None => drop(super::write(&answer.content)?),
     }
     say(&format!(
         "{} lead(s), {}, sha256 {}",
@@ -161,7 +161,7 @@ pub(super) async fn export(args: &ExportArgs) -> anyhow::Result<Verdict> {
 
 /// Writes a new file for its owner only. One that it replaces is removed first: its mode and its other names
 /// are not taken over.
-fn write(path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
+fn create(path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
     if replace {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

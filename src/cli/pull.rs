@@ -11,8 +11,9 @@ use tonic::{Code, Status};
 use super::{
     Verdict,
     connect::{ConnectArgs, Session},
-    json, print, say,
+    json, say,
     show::{clean, table, time, word},
+    write,
 };
 use crate::{pb, token::Role};
 
@@ -64,9 +65,9 @@ async fn pages(args: &PullArgs, session: &Session) -> anyhow::Result<()> {
         let page = page
             .map_err(|status| session.refused(&status))?
             .into_inner();
-        changes(&page.changes, args.json)?;
+        let read = changes(&page.changes, args.json)?;
         cursor = page.next_cursor;
-        if !(args.all && page.has_more) {
+        if !(read && args.all && page.has_more) {
             let next = clean(&cursor);
             say(&format!("next cursor: {next}"));
             if page.has_more {
@@ -81,16 +82,29 @@ async fn follow(args: &PullArgs, session: &Session) -> anyhow::Result<()> {
     let mut cursor = args.cursor.clone();
     let mut tries = 0;
     loop {
-        let end = stream(args, session, &mut cursor, &mut tries).await?;
-        if let Err(status) = end {
-            tries += 1;
-            if status.code() != Code::Unavailable || tries > RESUME_TRIES_MAX {
-                return Err(session.refused(&status));
+        match stream(args, session, &mut cursor, &mut tries).await? {
+            End::Unread => return Ok(()),
+            End::Over => {}
+            End::Broken(status) => {
+                tries += 1;
+                if status.code() != Code::Unavailable || tries > RESUME_TRIES_MAX {
+                    return Err(session.refused(&status));
+                }
+                say("the connection broke; trying again");
             }
-            say("the connection broke; trying again");
         }
         tokio::time::sleep(RESUME_PAUSE * tries.max(1)).await;
     }
+}
+
+/// How a stream ended.
+enum End {
+    /// By itself, to be resumed.
+    Over,
+    /// By this error.
+    Broken(Status),
+    /// Nobody reads what the command prints.
+    Unread,
 }
 
 /// One stream to its end. The cursor moves on, and the tries start afresh, with every message.
@@ -99,39 +113,42 @@ async fn stream(
     session: &Session,
     cursor: &mut String,
     tries: &mut u32,
-) -> anyhow::Result<Result<(), Status>> {
+) -> anyhow::Result<End> {
     let request = pb::StreamLeadsRequest {
         cursor: cursor.clone(),
         follow: true,
     };
     let mut messages = match session.crm().stream_leads(request).await {
         Ok(answer) => answer.into_inner(),
-        Err(status) => return Ok(Err(status)),
+        Err(status) => return Ok(End::Broken(status)),
     };
     loop {
         match messages.message().await {
             Ok(Some(message)) => {
                 *tries = 0;
-                changes(&message.changes, args.json)?;
+                if !changes(&message.changes, args.json)? {
+                    return Ok(End::Unread);
+                }
                 // A message without changes is a heartbeat.
                 if !message.changes.is_empty() {
                     say(&format!("next cursor: {}", clean(&message.next_cursor)));
                 }
                 *cursor = message.next_cursor;
             }
-            Ok(None) => return Ok(Ok(())),
-            Err(status) => return Ok(Err(status)),
+            Ok(None) => return Ok(End::Over),
+            Err(status) => return Ok(End::Broken(status)),
         }
     }
 }
 
-fn changes(changes: &[pb::LeadChange], as_json: bool) -> anyhow::Result<()> {
+/// Prints changes; gives whether somebody still reads them.
+fn changes(changes: &[pb::LeadChange], as_json: bool) -> anyhow::Result<bool> {
     if changes.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     if as_json {
         let lines: Result<Vec<_>, _> = changes.iter().map(json::line).collect();
-        return print(&lines?.join("\n"));
+        return write(format!("{}\n", lines?.join("\n")).as_bytes());
     }
     let mut rows = table([
         "change", "lead", "time", "name", "company", "phone", "e-mail",
@@ -151,5 +168,5 @@ fn changes(changes: &[pb::LeadChange], as_json: bool) -> anyhow::Result<()> {
         ];
         rows.add_row(fields.map(|field| clean(field)));
     }
-    print(&rows.to_string())
+    write(format!("{rows}\n").as_bytes())
 }

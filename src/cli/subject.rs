@@ -144,6 +144,15 @@ fn read(path: &std::path::Path) -> anyhow::Result<pb::Subject> {
     })
 }
 
+/// What to say where no lead is certain to be the person's.
+pub(super) fn nothing(unconfirmed: &[pb::UnconfirmedLead]) -> &'static str {
+    if unconfirmed.is_empty() {
+        "nothing is held of this person"
+    } else {
+        "no lead is certain to be this person's"
+    }
+}
+
 /// Leads that may be the person's, and why that is not certain. `None` if there are none.
 pub(super) fn candidates(unconfirmed: &[pb::UnconfirmedLead]) -> Option<Table> {
     if unconfirmed.is_empty() {

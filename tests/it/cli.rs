@@ -4,13 +4,19 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    time::timeout,
+};
 
 use crate::support::{
-    binary::{Binary, Ran, run},
+    binary::{Binary, Ran, next_line, run, start},
     files, new_id, new_postgres_database,
 };
 
@@ -352,6 +358,9 @@ async fn clients_come_and_go() {
         .run(&["healthcheck", "--url", "http://127.0.0.1:1"])
         .await
         .with_code(1);
+    for probe in ["/livez", "/readyz"] {
+        assert!(house.server.probe(probe).await.contains("200"), "{probe}");
+    }
     let checked = house.run(&["check"]).await;
     assert!(checked.err.contains("ledger: intact"), "{}", checked.err);
     assert!(matches!(checked.code, Some(0 | 3)), "{}", checked.err);
@@ -426,4 +435,61 @@ async fn contradictions_are_usage_errors() {
     run(&[], &both, "").await.with_code(2);
     let both = ["find", "--subject-file", "-", "--email", "a@b.no"];
     run(&[], &both, "").await.with_code(2);
+}
+
+/// `pull --follow` delivers what happens after it began, goes on when the server comes back, and ends with
+/// its reader.
+#[tokio::test(flavor = "multi_thread")]
+async fn following_outlives_a_restart() {
+    let mut house = House::new(None).await;
+    let data = house.data();
+    let envs = [
+        ("LEAD_INTAKE_URL", &*house.url),
+        ("LEAD_INTAKE_DATA_DIR", data.to_str().unwrap()),
+    ];
+    let mut follower = start(&envs, &["pull", "--follow", "--json"]);
+    let mut changes = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let first = house.submit("kari@example.no").await;
+    assert!(next_line(&mut changes).await.contains(&first));
+
+    let api = house.server.api.to_string();
+    let (status, log) = house.server.signal("TERM").await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    house.server = Binary::serve_at(&api, &data, &[]).await;
+    let second = house.submit("ola@example.no").await;
+    let line = next_line(&mut changes).await;
+    assert!(line.contains(&second) && !line.contains(&first), "{line}");
+
+    drop(changes);
+    house.submit("per@example.no").await;
+    let ended = timeout(Duration::from_mins(1), follower.wait()).await;
+    assert_eq!(ended.expect("it goes on").unwrap().code(), Some(0));
+}
+
+/// A ledger that was tampered with is exit code 3, for `ledger verify` as for `check`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_is_not_intact_is_a_no() {
+    let house = House::new(None).await;
+    let database = house.data().join("lead-intake.db");
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = options.connect().await.unwrap();
+    let tamper = "UPDATE ledger SET detail = detail + 1 WHERE sequence = 3";
+    sqlx::raw_sql(tamper)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let found = house.run(&["ledger", "verify"]).await.with_code(3);
+    assert!(
+        found.out.contains("NOT INTACT: hash-mismatch at entry 3"),
+        "{}",
+        found.out
+    );
+    let found = house
+        .run(&["ledger", "verify", "--json"])
+        .await
+        .with_code(3)
+        .json();
+    assert_eq!(found["fault"], "LEDGER_FAULT_HASH_MISMATCH");
+    house.run(&["check"]).await.with_code(3);
 }

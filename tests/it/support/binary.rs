@@ -11,8 +11,9 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::TcpStream,
+    process::{Child, ChildStdout, Command},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
@@ -59,9 +60,13 @@ impl Ran {
 impl Binary {
     /// Starts `serve` over this data directory and waits until it listens. Ports are free ones.
     pub async fn serve(data_dir: &Path, envs: &[(&str, &str)]) -> Self {
-        let any = "127.0.0.1:0";
+        Self::serve_at("127.0.0.1:0", data_dir, envs).await
+    }
+
+    /// The same with this address of the API: for a server that comes back.
+    pub async fn serve_at(api: &str, data_dir: &Path, envs: &[(&str, &str)]) -> Self {
         let mut child = command(envs)
-            .args(["serve", "--listen", any, "--admin-listen", any])
+            .args(["serve", "--listen", api, "--admin-listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(data_dir)
             .stdin(Stdio::null())
@@ -106,6 +111,16 @@ impl Binary {
         format!("http://{}", self.api)
     }
 
+    /// The first line of the answer to a probe, such as `/readyz`.
+    pub async fn probe(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await;
+        line.expect("no answer").unwrap().unwrap()
+    }
+
     /// What the server wrote so far.
     pub fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
@@ -135,13 +150,7 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 
 /// Runs a command to its end, with this standard input.
 pub async fn run(envs: &[(&str, &str)], args: &[&str], stdin: &str) -> Ran {
-    let mut child = command(envs)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(envs, args);
     // A command that does not read it may be gone already.
     let _ = child
         .stdin
@@ -156,6 +165,23 @@ pub async fn run(envs: &[(&str, &str)], args: &[&str], stdin: &str) -> Ran {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Starts a command that does not end by itself; killed when dropped.
+pub fn start(envs: &[(&str, &str)], args: &[&str]) -> Child {
+    command(envs)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The next line that a command writes.
+pub async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
+    let line = timeout(PATIENCE, lines.next_line()).await;
+    line.expect("no line came").unwrap().expect("it ended")
 }
 
 fn command(envs: &[(&str, &str)]) -> Command {
