@@ -69,8 +69,7 @@ impl Crm {
         }
     }
 
-    /// A position from a cursor: `None` for the acknowledged one. A position beyond the ledger is of a
-    /// future that a restored backup undid.
+    /// A position from a cursor: `None` for the acknowledged one.
     fn position(&self, text: &str) -> Result<Option<i64>, Refusal> {
         cursor::decode(text, self.store.epoch())
     }

@@ -40,6 +40,9 @@ pub enum StoreError {
     /// The database was written with a key that the ring lacks.
     #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
+    /// A position that the client was never given.
+    #[error("the client was not given this position")]
+    NotDelivered,
     /// The request's key was used for something else.
     #[error("the request id was used for something else")]
     RequestIdReused,

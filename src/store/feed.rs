@@ -126,6 +126,11 @@ impl<DB: Dialect> Sql<DB> {
     async fn deliver(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage> {
         let position = self.position(client_id).await?;
         let start = after.unwrap_or(position.acknowledged);
+        // Going on from there would pass over what was never delivered, and a later return to it would
+        // disclose leads without a record.
+        if start > position.delivered {
+            return Err(StoreError::NotDelivered);
+        }
         let mut scan = self.scan(client_id, start, limit).await?;
         let mut scanned = limit;
         while scan.page.changes.is_empty() && scan.page.has_more && scanned < SCAN_MAX {
