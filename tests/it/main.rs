@@ -10,3 +10,7 @@
 mod support;
 
 mod main_job;
+mod feed;
+mod raw;
+mod steps;
+mod tombstones;
