@@ -14,3 +14,5 @@ mod feed;
 mod raw;
 mod steps;
 mod tombstones;
+mod concurrency;
+mod streams;
