@@ -108,6 +108,15 @@ impl StoreError {
             if error.is_unique_violation())
     }
 
+    /// A call whose key was used while it was under way lost a race: tried again, it finds the other.
+    pub(super) fn or_contended(self) -> Self {
+        if self.is_unique_violation() {
+            Self::Contended
+        } else {
+            self
+        }
+    }
+
     /// Whether the same transaction may well succeed now: serialisation failure, deadlock, lock
     /// timeout on PostgreSQL; busy on SQLite.
     pub(super) fn is_transient(&self) -> bool {

@@ -61,15 +61,15 @@ pub(super) static DELETE_LEADS: Bulk =
 #[async_trait]
 impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        retrying(|| self.sql.find(subject)).await
+        retrying(async || self.sql.find(subject).await.map_err(StoreError::or_contended)).await
     }
 
     async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export> {
-        retrying(|| self.sql.export(subject)).await
+        retrying(async || self.sql.export(subject).await.map_err(StoreError::or_contended)).await
     }
 
     async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure> {
-        retrying(|| self.sql.erase(subject, order)).await
+        retrying(async || self.sql.erase(subject, order).await.map_err(StoreError::or_contended)).await
     }
 }
 
