@@ -16,3 +16,5 @@ mod steps;
 mod tombstones;
 mod concurrency;
 mod streams;
+mod matching;
+mod acts;
