@@ -18,3 +18,6 @@ mod concurrency;
 mod streams;
 mod matching;
 mod acts;
+mod erasure;
+mod no_entry_no_change;
+mod scan;
