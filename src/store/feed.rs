@@ -81,14 +81,18 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
     async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>> {
         let sql = &self.sql;
         let mut tx = Tx::begin(&sql.writer).await?;
+        if tx.fetch_optional(READ_LEAD, values![id.uuid()]).await?.is_none() {
+            return Ok(None);
+        }
+        let entry = NewEntry::new(EntryKind::LeadRead, client_id).lead(id);
+        tx.append(&[entry], sql.clock.now()).await?;
+        // Again, now that nothing else can come in between: an erasure may have been waiting for the
+        // head too, and a lead that is given after its tombstone is one that its reader keeps.
         let Some(row) = tx.fetch_optional(READ_LEAD, values![id.uuid()]).await? else {
             return Ok(None);
         };
-        let lead = lead_at(&row, 0)?;
-        let entry = NewEntry::new(EntryKind::LeadRead, client_id).lead(id);
-        tx.append(&[entry], sql.clock.now()).await?;
         tx.commit().await?;
-        Ok(Some(lead))
+        Ok(Some(lead_at(&row, 0)?))
     }
 }
 

@@ -58,6 +58,12 @@ statements! {
 pub(super) static DELETE_LEADS: Bulk =
     Bulk::new("DELETE FROM lead WHERE (id, revision) IN (VALUES", 2, ")");
 
+pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
+    "SELECT lead.id FROM lead WHERE (lead.id, lead.revision) IN (VALUES",
+    2,
+    ")",
+);
+
 #[async_trait]
 impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
@@ -99,7 +105,10 @@ impl<DB: Dialect> Sql<DB> {
                     .submission(candidate.submission),
             );
         }
-        self.record(tx, &entries, subject.now).await?;
+        let entries = tx.append(&entries, subject.now).await?;
+        tx.check_unchanged(&selection.leads).await?;
+        tx.commit().await?;
+        self.signal.moved(&entries);
         Ok(Export {
             selection,
             disclosures,
@@ -253,6 +262,24 @@ impl<DB: Dialect> Tx<DB> {
             }
         }
         Ok(disclosures)
+    }
+
+    /// Fails if one of these leads moved on since it was judged. With the head locked it cannot any more,
+    /// so that no lead is copied, or recorded as copied, after its tombstone.
+    async fn check_unchanged(&mut self, leads: &[Candidate]) -> Result<()> {
+        let mut values = Vec::with_capacity(leads.len() * 2);
+        for Candidate { lead, .. } in leads {
+            values.extend(values![lead.facts.id.uuid(), lead.facts.revision]);
+        }
+        let mut unchanged = 0;
+        for (sql, values) in UNCHANGED_LEADS.statements(values) {
+            unchanged += self.fetch(sql, values).await?.len();
+        }
+        if unchanged == leads.len() {
+            Ok(())
+        } else {
+            Err(StoreError::Contended)
+        }
     }
 
     /// Deletes the rows that are to be erased; fails if one moved on since it was judged.
