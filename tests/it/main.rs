@@ -21,3 +21,5 @@ mod acts;
 mod erasure;
 mod no_entry_no_change;
 mod scan;
+mod read_race;
+mod crash;

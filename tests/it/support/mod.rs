@@ -162,7 +162,7 @@ impl World {
 }
 
 /// Gives each test a database of its own.
-async fn new_postgres_database() -> StoreUrl {
+pub async fn new_postgres_database() -> StoreUrl {
     let url = std::env::var(POSTGRES_URL)
         .unwrap_or_else(|_| panic!("{POSTGRES_URL} is not set: run the tests by scripts/test"));
     let name = format!("t_{}", new_id().simple());
@@ -221,6 +221,12 @@ pub type Caller = InterceptedService<Channel, Bearer>;
 
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
+
+impl Bearer {
+    pub fn new(header: MetadataValue<Ascii>) -> Self {
+        Self(header)
+    }
+}
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
