@@ -81,7 +81,11 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
     async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>> {
         let sql = &self.sql;
         let mut tx = Tx::begin(&sql.writer).await?;
-        if tx.fetch_optional(READ_LEAD, values![id.uuid()]).await?.is_none() {
+        if tx
+            .fetch_optional(READ_LEAD, values![id.uuid()])
+            .await?
+            .is_none()
+        {
             return Ok(None);
         }
         let entry = NewEntry::new(EntryKind::LeadRead, client_id).lead(id);

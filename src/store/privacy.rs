@@ -67,15 +67,33 @@ pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
 #[async_trait]
 impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        retrying(async || self.sql.find(subject).await.map_err(StoreError::or_contended)).await
+        retrying(async || {
+            self.sql
+                .find(subject)
+                .await
+                .map_err(StoreError::or_contended)
+        })
+        .await
     }
 
     async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export> {
-        retrying(async || self.sql.export(subject).await.map_err(StoreError::or_contended)).await
+        retrying(async || {
+            self.sql
+                .export(subject)
+                .await
+                .map_err(StoreError::or_contended)
+        })
+        .await
     }
 
     async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure> {
-        retrying(async || self.sql.erase(subject, order).await.map_err(StoreError::or_contended)).await
+        retrying(async || {
+            self.sql
+                .erase(subject, order)
+                .await
+                .map_err(StoreError::or_contended)
+        })
+        .await
     }
 }
 

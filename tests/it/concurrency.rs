@@ -1,4 +1,5 @@
 //! Many writers at once, on several replicas: the feed loses nothing, and the test would see it if it did.
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs the tests")]
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -80,10 +81,16 @@ async fn storm(world: &World, replicas: &[Replica]) {
         let ids: HashSet<&str> = changes.iter().map(|change| &*change.lead_id).collect();
         assert_eq!(ids.len(), changes.len(), "no lead twice");
         assert!(changes.iter().all(|c| c.kind() == ChangeKind::Submitted));
-        assert!(acknowledged.iter().all(|id| ids.contains(&**id)), "a lead is missing");
+        assert!(
+            acknowledged.iter().all(|id| ids.contains(&**id)),
+            "a lead is missing"
+        );
         assert_eq!(ids.len(), WRITERS * LEADS_EACH);
     }
-    assert!(told.iter().all(|changes| *changes == told[0]), "one order for all");
+    assert!(
+        told.iter().all(|changes| *changes == told[0]),
+        "one order for all"
+    );
     for client in &mut clients {
         for (place, change) in told[0].iter().enumerate().step_by(17) {
             let (suffix, _) = pull_all(client, &change.cursor, 1000).await;
@@ -122,7 +129,8 @@ async fn f1_no_gap_and_no_duplicate_on_two_replicas() {
 async fn f11_a_plain_sequence_loses_rows() {
     let world = World::new(Backend::Postgres).await;
     let mut raw = Raw::open(&world).await;
-    raw.execute("CREATE TABLE plain (number BIGSERIAL PRIMARY KEY)").await;
+    raw.execute("CREATE TABLE plain (number BIGSERIAL PRIMARY KEY)")
+        .await;
     raw.close().await;
     let pool = Arc::new(pool(&world).await);
     let (written, mut watch) = watch::channel(false);
@@ -131,11 +139,12 @@ async fn f11_a_plain_sequence_loses_rows() {
         let (mut seen, mut last) = (0, 0_i64);
         loop {
             let done = *watch.borrow_and_update();
-            let page: Vec<i64> = sqlx::query_scalar("SELECT number FROM plain WHERE number > $1 ORDER BY number")
-                .bind(last)
-                .fetch_all(&*reading)
-                .await
-                .unwrap();
+            let page: Vec<i64> =
+                sqlx::query_scalar("SELECT number FROM plain WHERE number > $1 ORDER BY number")
+                    .bind(last)
+                    .fetch_all(&*reading)
+                    .await
+                    .unwrap();
             seen += page.len();
             last = page.last().copied().unwrap_or(last);
             if done {
@@ -162,7 +171,10 @@ async fn f11_a_plain_sequence_loses_rows() {
     writers.join_all().await;
     written.send(true).unwrap();
     let seen = reader.await.unwrap();
-    println!("a plain sequence: {seen} of {} rows seen", WRITERS * LEADS_EACH);
+    println!(
+        "a plain sequence: {seen} of {} rows seen",
+        WRITERS * LEADS_EACH
+    );
     assert!(seen < WRITERS * LEADS_EACH, "the control must lose rows");
 }
 
@@ -183,9 +195,13 @@ async fn f10_a_writer_that_stalls_with_the_head_locked() {
     let replicas = [world.start().await, world.start().await];
     let mut stalled = Raw::open(&world).await;
     // As every connection of the service has it, but shorter.
-    stalled.execute("SET idle_in_transaction_session_timeout = '1s'").await;
+    stalled
+        .execute("SET idle_in_transaction_session_timeout = '1s'")
+        .await;
     stalled.execute("BEGIN").await;
-    stalled.execute("UPDATE ledger_head SET sequence = sequence + 1 WHERE id = 1").await;
+    stalled
+        .execute("UPDATE ledger_head SET sequence = sequence + 1 WHERE id = 1")
+        .await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let mut intake = replicas[writer % 2].intake();
@@ -195,7 +211,10 @@ async fn f10_a_writer_that_stalls_with_the_head_locked() {
     let stored: HashSet<String> = writers.join_all().await.into_iter().collect();
     assert_eq!(stored.len(), WRITERS);
     let (changes, _) = pull_all(&mut replicas[0].crm(), "", 0).await;
-    let told: HashSet<String> = changes.iter().map(|change| change.lead_id.clone()).collect();
+    let told: HashSet<String> = changes
+        .iter()
+        .map(|change| change.lead_id.clone())
+        .collect();
     assert_eq!((changes.len(), told), (WRITERS, stored));
     verify(&replicas[1]).await;
     let [one, other] = replicas;

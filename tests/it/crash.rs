@@ -1,4 +1,5 @@
 //! D1: the real program, killed in the middle of its work, again and again.
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs the tests")]
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,9 @@ use tokio::{
     sync::Semaphore,
     task::JoinSet,
 };
-use tonic::{metadata::AsciiMetadataValue, service::interceptor::InterceptedService, transport::Endpoint};
+use tonic::{
+    metadata::AsciiMetadataValue, service::interceptor::InterceptedService, transport::Endpoint,
+};
 
 use crate::{steps::pull_all, support::*};
 
@@ -44,8 +47,19 @@ impl Program {
     async fn start(world: &World, dir: &Path) -> Self {
         let started = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lead-intake"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"]);
-        command.arg(dir).stderr(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--data-dir",
+        ]);
+        command
+            .arg(dir)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
         if let StoreUrl::Postgres(url) = &world.url {
             command.env("LEAD_INTAKE_DATABASE_URL", url.expose_secret());
         }
@@ -54,7 +68,9 @@ impl Program {
         let mut said = Vec::new();
         let (api, admin) = loop {
             let line = lines.next_line().await.unwrap();
-            let Some(line) = line else { panic!("it did not start: {said:#?}") };
+            let Some(line) = line else {
+                panic!("it did not start: {said:#?}")
+            };
             if let Some(addresses) = line.strip_prefix("listening on ") {
                 let (api, rest) = addresses.split_once(" (API) and ").unwrap();
                 let admin = rest.split_once(' ').unwrap().0;
@@ -65,7 +81,12 @@ impl Program {
         // Whoever writes to a full pipe stops.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         eventually(async || is_ready(admin).await.then_some(())).await;
-        Self { child, dir: dir.to_owned(), api, ready_after: started.elapsed() }
+        Self {
+            child,
+            dir: dir.to_owned(),
+            api,
+            ready_after: started.elapsed(),
+        }
     }
 
     /// Ends it at once, as a power cut would for the program itself.
@@ -77,13 +98,19 @@ impl Program {
     fn caller(&self, role: &str) -> Caller {
         let token = std::fs::read_to_string(self.dir.join("tokens").join(role)).unwrap();
         let header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", self.api)).unwrap().connect_lazy();
+        let channel = Endpoint::from_shared(format!("http://{}", self.api))
+            .unwrap()
+            .connect_lazy();
         InterceptedService::new(channel, Bearer::new(header))
     }
 
     async fn verify(&self) {
         let mut ledger = LedgerServiceClient::new(self.caller("auditor"));
-        let verified = ledger.verify_ledger(pb::VerifyLedgerRequest {}).await.unwrap().into_inner();
+        let verified = ledger
+            .verify_ledger(pb::VerifyLedgerRequest {})
+            .await
+            .unwrap()
+            .into_inner();
         assert!(verified.intact, "{verified:?}");
     }
 }
@@ -110,7 +137,11 @@ struct Journal {
 
 impl Journal {
     fn new(client: usize) -> Self {
-        Self { client, acknowledged: HashMap::new(), unknown: Vec::new() }
+        Self {
+            client,
+            acknowledged: HashMap::new(),
+            unknown: Vec::new(),
+        }
     }
 }
 
@@ -123,19 +154,21 @@ async fn submit(
     let mut again = std::mem::take(&mut journal.unknown);
     loop {
         let number = journal.acknowledged.len();
-        let next = || form("Kari", &format!("crash-{}-{number}@example.no", journal.client));
+        let next = || {
+            form(
+                "Kari",
+                &format!("crash-{}-{number}@example.no", journal.client),
+            )
+        };
         let form = again.pop().unwrap_or_else(next);
-        match intake.submit_lead(form.clone()).await {
-            Ok(stored) => {
-                journal.acknowledged.insert(form.email, stored.into_inner().lead_id);
-                acknowledgements.add_permits(1);
-            }
-            Err(_) => {
-                journal.unknown = again;
-                journal.unknown.push(form);
-                return journal;
-            }
-        }
+        let Ok(stored) = intake.submit_lead(form.clone()).await else {
+            again.push(form);
+            journal.unknown = again;
+            return journal;
+        };
+        let id = stored.into_inner().lead_id;
+        journal.acknowledged.insert(form.email, id);
+        acknowledgements.add_permits(1);
     }
 }
 
@@ -147,7 +180,11 @@ async fn live(program: Program, journals: Vec<Journal>, kill_after: u32) -> Vec<
         let intake = IntakeServiceClient::new(program.caller("intake"));
         clients.spawn(submit(intake, journal, acknowledgements.clone()));
     }
-    acknowledgements.acquire_many(kill_after).await.unwrap().forget();
+    acknowledgements
+        .acquire_many(kill_after)
+        .await
+        .unwrap()
+        .forget();
     program.kill().await;
     clients.join_all().await
 }

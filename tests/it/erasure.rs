@@ -1,4 +1,5 @@
 //! After `EraseSubject` returns: nothing of the person, in any answer or in any file.
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs the tests")]
 
 use lead_intake::pb::{self, ChangeKind};
 use tonic::Code;
@@ -36,7 +37,7 @@ async fn calls_that_fail(replica: &Replica, form: &pb::SubmitLeadRequest) {
     let mut intake = replica.intake();
     let mut wrong = form.clone();
     wrong.request_id = new_id().to_string();
-    wrong.notice_version = "9.9".to_owned();
+    wrong.notice_version = "9.9".into();
     intake.submit_lead(wrong.clone()).await.unwrap_err();
     wrong.lawful_basis = 9;
     wrong.phone.push_str(" ext 5");
@@ -76,7 +77,7 @@ on_both! {
         assert_eq!(get_lead(&mut replica.crm(), &id).await.unwrap_err().code(), Code::NotFound);
         let mut request = subject("kari@example.no");
         let person = request.as_mut().unwrap().subject.as_mut().unwrap();
-        person.phone = "40605600".to_owned();
+        person.phone = "40605600".into();
         let find = pb::FindSubjectRequest { request: request.clone() };
         let found = replica.privacy().find_subject(find).await.unwrap().into_inner();
         assert!(found.leads.is_empty() && found.unconfirmed.is_empty());
@@ -87,7 +88,8 @@ on_both! {
         };
         let copy = replica.privacy().export_subject(export).await.unwrap().into_inner();
         assert_eq!(copy.leads, 0);
-        assert!(Needles::of_values(&["Kari", "kari@example.no", "+4740605600"]).found_in(&copy.content).is_empty());
+        let needles = Needles::of_values(&["Kari", "kari@example.no", "+4740605600"]);
+        assert!(needles.found_in(&copy.content).is_empty());
         let before = ledger(&replica).await;
         for _ in 0..2 {
             let refused = replica.intake().submit_lead(first.clone()).await.unwrap_err();
@@ -105,17 +107,18 @@ on_both! {
     async fn l1_nothing_submitted_lies_in_the_clear(backend: Backend) {
         let world = World::new(backend).await;
         let replica = world.start().await;
-        let values = ["Kanarifugl Åsgårdstrand", "Kanarikompani ANS", "kanari.l1@example.no", "+4740605617"];
+        let values =
+            ["Kanarifugl Åsgårdstrand", "Kanarikompani ANS", "kanari.l1@example.no", "+4740605617"];
         let needles = Needles::of_values(&values);
         let mut form = form(values[0], values[2]);
         form.company = values[1].to_owned();
-        form.phone = "406 05 617".to_owned();
+        form.phone = "406 05 617".into();
         let id = submit(&replica, form.clone()).await;
         calls_that_fail(&replica, &form).await;
         assert_eq!(get_lead(&mut replica.crm(), &id).await.unwrap().name, values[0]);
         pull_all(&mut replica.crm(), "", 0).await;
         let mut request = subject(values[2]);
-        request.as_mut().unwrap().subject.as_mut().unwrap().name = values[0].to_owned();
+        request.as_mut().unwrap().subject.as_mut().unwrap().name = values[0].into();
         let find = pb::FindSubjectRequest { request };
         replica.privacy().find_subject(find).await.unwrap();
         let nothing = Vec::<String>::new();
@@ -208,7 +211,11 @@ async fn e1_sealed_bytes_are_gone_from_every_file() {
         }
         let kept = raw.bytes(SEALED).await;
         assert_eq!(kept.len(), stay * 4);
-        let gone: Vec<_> = all.iter().filter(|bytes| !kept.contains(bytes)).cloned().collect();
+        let gone: Vec<_> = all
+            .iter()
+            .filter(|bytes| !kept.contains(bytes))
+            .cloned()
+            .collect();
         let (gone, kept) = (Needles::of_bytes(&gone), Needles::of_bytes(&kept));
         eventually(async || gone.found_below(world.dir.path()).is_empty().then_some(())).await;
         assert!(!kept.found_below(world.dir.path()).is_empty());

@@ -3,23 +3,31 @@
 //! Each test is a function of a [`support::Backend`], run once for each database by `on_both!`; its doc comment
 //! states the promise it keeps. PostgreSQL must be there: `scripts/test` starts one. Time stands still unless a
 //! test moves it, and nothing sleeps to wait: `support::eventually` polls for what must become true.
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(missing_docs, unreachable_pub, reason = "a test program has no readers from outside")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    reason = "a test program has no readers from outside"
+)]
 
 #[macro_use]
 mod support;
 
-mod main_job;
-mod feed;
-mod raw;
-mod steps;
-mod tombstones;
-mod concurrency;
-mod streams;
-mod matching;
 mod acts;
-mod erasure;
-mod no_entry_no_change;
-mod scan;
-mod read_race;
+mod concurrency;
 mod crash;
+mod erasure;
+mod feed;
+mod main_job;
+mod matching;
+mod no_entry_no_change;
+mod raw;
+mod read_race;
+mod scan;
+mod steps;
+mod streams;
+mod tombstones;

@@ -22,7 +22,9 @@ async fn a_lead_is_not_given_after_its_tombstone() {
     let id = submit_mail(&replica, "race@example.no").await;
     let (mut holder, mut watcher) = (Raw::open(&world).await, Raw::open(&world).await);
     holder.execute("BEGIN").await;
-    holder.execute("UPDATE ledger_head SET sequence = sequence WHERE id = 1").await;
+    holder
+        .execute("UPDATE ledger_head SET sequence = sequence WHERE id = 1")
+        .await;
     let mut privacy = replica.privacy();
     let order = erasure("race@example.no");
     let erased = tokio::spawn(async move { privacy.erase_subject(order).await.unwrap() });
@@ -51,7 +53,9 @@ async fn a_copy_has_no_lead_after_its_tombstone() {
     let id = submit_mail(&replica, "race@example.no").await;
     let (mut holder, mut watcher) = (Raw::open(&world).await, Raw::open(&world).await);
     holder.execute("BEGIN").await;
-    holder.execute("UPDATE ledger_head SET sequence = sequence WHERE id = 1").await;
+    holder
+        .execute("UPDATE ledger_head SET sequence = sequence WHERE id = 1")
+        .await;
     let mut privacy = replica.privacy();
     let order = erasure("race@example.no");
     let erased = tokio::spawn(async move { privacy.erase_subject(order).await.unwrap() });

@@ -30,7 +30,9 @@ impl Needles {
     pub fn of_bytes(values: &[Vec<u8>]) -> Self {
         let name = |value: &[u8]| HEXLOWER.encode(value);
         let raw = values.iter().map(|value| (name(value), value.clone()));
-        let hex = values.iter().map(|value| (name(value), name(value).into_bytes()));
+        let hex = values
+            .iter()
+            .map(|value| (name(value), name(value).into_bytes()));
         Self::new(raw.chain(hex).collect())
     }
 
@@ -112,7 +114,10 @@ fn encoded(text: &str) -> Vec<(String, Vec<u8>)> {
         }
     }
     let name = |how: &str| format!("{text} ({how})");
-    forms.into_iter().map(|(how, form)| (name(how), form)).collect()
+    forms
+        .into_iter()
+        .map(|(how, form)| (name(how), form))
+        .collect()
 }
 
 /// The scanner sees each form, alone and in the middle of a file, and nothing where there is nothing.
