@@ -1,7 +1,7 @@
 //! Cursors: a position in the feed, opaque to its holder.
 //!
-//! `version (1) | restore epoch (8) | position (8) | CRC-32 (4)`, in lower-case base 32: 34 characters. No secret: who
-//! makes one up only misses changes, and hears of tombstones that were not theirs.
+//! `version (1) | restore epoch (8) | position (8) | CRC-32 (4)`, in lower-case base 32: 34 characters. No secret: one
+//! that is made up is refused unless it is a position its client was given.
 
 use data_encoding::BASE32_NOPAD;
 

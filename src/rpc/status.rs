@@ -30,6 +30,7 @@ fn store_status(error: &StoreError) -> Status {
         StoreError::QueueFull => Refusal::QueueFull,
         StoreError::Closing => Refusal::Stopping,
         StoreError::Contended => Refusal::Contended,
+        StoreError::NotDelivered => Refusal::CursorNotDelivered,
         StoreError::RequestIdReused => Refusal::RequestIdReused,
         StoreError::NotACandidate => Refusal::NotACandidate,
         StoreError::TooManyCandidates => Refusal::TooManyCandidates,

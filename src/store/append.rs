@@ -32,7 +32,8 @@ pub(super) static INSERT_ENTRIES: Bulk = Bulk::new(
 );
 
 impl<DB: Dialect> Tx<DB> {
-    /// Appends entries. Nothing but the commit may follow it in a transaction.
+    /// Appends entries. Nothing but the commit may follow it in a transaction, and before it a look at
+    /// what the entries say: with the head locked, no other call can change it any more.
     pub(super) async fn append(
         &mut self,
         entries: &[NewEntry],

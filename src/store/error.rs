@@ -40,6 +40,9 @@ pub enum StoreError {
     /// The database was written with a key that the ring lacks.
     #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
+    /// A position that the client was never given.
+    #[error("the client was not given this position")]
+    NotDelivered,
     /// The request's key was used for something else.
     #[error("the request id was used for something else")]
     RequestIdReused,
@@ -103,6 +106,15 @@ impl StoreError {
     pub(super) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(DatabaseError(sqlx::Error::Database(error)))
             if error.is_unique_violation())
+    }
+
+    /// A call whose key was used while it was under way lost a race: tried again, it finds the other.
+    pub(super) fn or_contended(self) -> Self {
+        if self.is_unique_violation() {
+            Self::Contended
+        } else {
+            self
+        }
     }
 
     /// Whether the same transaction may well succeed now: serialisation failure, deadlock, lock

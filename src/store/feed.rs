@@ -81,14 +81,22 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
     async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>> {
         let sql = &self.sql;
         let mut tx = Tx::begin(&sql.writer).await?;
+        if tx
+            .fetch_optional(READ_LEAD, values![id.uuid()])
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        let entry = NewEntry::new(EntryKind::LeadRead, client_id).lead(id);
+        tx.append(&[entry], sql.clock.now()).await?;
+        // Again, now that nothing else can come in between: an erasure may have been waiting for the
+        // head too, and a lead that is given after its tombstone is one that its reader keeps.
         let Some(row) = tx.fetch_optional(READ_LEAD, values![id.uuid()]).await? else {
             return Ok(None);
         };
-        let lead = lead_at(&row, 0)?;
-        let entry = NewEntry::new(EntryKind::LeadRead, client_id).lead(id);
-        tx.append(&[entry], sql.clock.now()).await?;
         tx.commit().await?;
-        Ok(Some(lead))
+        Ok(Some(lead_at(&row, 0)?))
     }
 }
 
@@ -126,6 +134,11 @@ impl<DB: Dialect> Sql<DB> {
     async fn deliver(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage> {
         let position = self.position(client_id).await?;
         let start = after.unwrap_or(position.acknowledged);
+        // Going on from there would pass over what was never delivered, and a later return to it would
+        // disclose leads without a record.
+        if start > position.delivered {
+            return Err(StoreError::NotDelivered);
+        }
         let mut scan = self.scan(client_id, start, limit).await?;
         let mut scanned = limit;
         while scan.page.changes.is_empty() && scan.page.has_more && scanned < SCAN_MAX {

@@ -89,7 +89,8 @@ pub trait FeedStore: fmt::Debug + Send + Sync {
     fn head(&self) -> watch::Receiver<i64>;
 
     /// What a client hears after position `after` (`None`: after its acknowledged position), at most
-    /// `limit` changes. Records what is about to be disclosed before it returns.
+    /// `limit` changes. Records what is about to be disclosed before it returns. Refuses a position that
+    /// the client was never given.
     async fn page(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage>;
 
     /// Moves the client's acknowledged position forward. `None` for a position it was never given.

@@ -58,18 +58,42 @@ statements! {
 pub(super) static DELETE_LEADS: Bulk =
     Bulk::new("DELETE FROM lead WHERE (id, revision) IN (VALUES", 2, ")");
 
+pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
+    "SELECT lead.id FROM lead WHERE (lead.id, lead.revision) IN (VALUES",
+    2,
+    ")",
+);
+
 #[async_trait]
 impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        retrying(|| self.sql.find(subject)).await
+        retrying(async || {
+            self.sql
+                .find(subject)
+                .await
+                .map_err(StoreError::or_contended)
+        })
+        .await
     }
 
     async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export> {
-        retrying(|| self.sql.export(subject)).await
+        retrying(async || {
+            self.sql
+                .export(subject)
+                .await
+                .map_err(StoreError::or_contended)
+        })
+        .await
     }
 
     async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure> {
-        retrying(|| self.sql.erase(subject, order)).await
+        retrying(async || {
+            self.sql
+                .erase(subject, order)
+                .await
+                .map_err(StoreError::or_contended)
+        })
+        .await
     }
 }
 
@@ -103,7 +127,10 @@ impl<DB: Dialect> Sql<DB> {
         if entries.iter().any(|entry| entry.request_id.is_some()) {
             tx.add_request(subject, &entries).await?;
         }
-        self.record(tx, &entries, subject.now).await?;
+        let entries = tx.append(&entries, subject.now).await?;
+        tx.check_unchanged(&selection.leads).await?;
+        tx.commit().await?;
+        self.signal.moved(&entries);
         Ok(Export {
             selection,
             disclosures,
@@ -258,6 +285,24 @@ impl<DB: Dialect> Tx<DB> {
             }
         }
         Ok(disclosures)
+    }
+
+    /// Fails if one of these leads moved on since it was judged. With the head locked it cannot any more,
+    /// so that no lead is copied, or recorded as copied, after its tombstone.
+    async fn check_unchanged(&mut self, leads: &[Candidate]) -> Result<()> {
+        let mut values = Vec::with_capacity(leads.len() * 2);
+        for Candidate { lead, .. } in leads {
+            values.extend(values![lead.facts.id.uuid(), lead.facts.revision]);
+        }
+        let mut unchanged = 0;
+        for (sql, values) in UNCHANGED_LEADS.statements(values) {
+            unchanged += self.fetch(sql, values).await?.len();
+        }
+        if unchanged == leads.len() {
+            Ok(())
+        } else {
+            Err(StoreError::Contended)
+        }
     }
 
     /// Deletes the rows that are to be erased; fails if one moved on since it was judged.

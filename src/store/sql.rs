@@ -102,6 +102,7 @@ pub fn all_statements() -> Vec<&'static str> {
         &intake::INSERT_LEADS,
         &intake::FIND_REQUESTS,
         &privacy::DELETE_LEADS,
+        &privacy::UNCHANGED_LEADS,
     ];
     lists
         .into_iter()

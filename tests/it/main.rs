@@ -17,5 +17,18 @@
 #[macro_use]
 mod support;
 
+mod acts;
 mod cli;
+mod concurrency;
+mod crash;
+mod erasure;
+mod feed;
 mod main_job;
+mod matching;
+mod no_entry_no_change;
+mod raw;
+mod read_race;
+mod scan;
+mod steps;
+mod streams;
+mod tombstones;

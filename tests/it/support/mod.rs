@@ -225,6 +225,12 @@ pub type Caller = InterceptedService<Channel, Bearer>;
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
 
+impl Bearer {
+    pub fn new(header: MetadataValue<Ascii>) -> Self {
+        Self(header)
+    }
+}
+
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request

@@ -1,0 +1,80 @@
+//! A lead read while it is being erased, on PostgreSQL, where both can be under way at once.
+
+use lead_intake::pb::EntryKind;
+use tonic::Code;
+
+use crate::{raw::Raw, steps::*, support::*};
+
+/// Calls that wait for the ledger's head.
+const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity \
+                       WHERE wait_event_type = 'Lock' AND datname = current_database()";
+
+async fn until_waiting(raw: &mut Raw, count: i64) {
+    eventually(async || (raw.numbers(WAITING).await == [count]).then_some(())).await;
+}
+
+/// A lead is never given, nor recorded as given, after its tombstone: its reader might have passed the
+/// tombstone already, and would never hear of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lead_is_not_given_after_its_tombstone() {
+    let world = World::new(Backend::Postgres).await;
+    let replica = world.start().await;
+    let id = submit_mail(&replica, "race@example.no").await;
+    let (mut holder, mut watcher) = (Raw::open(&world).await, Raw::open(&world).await);
+    holder.execute("BEGIN").await;
+    holder
+        .execute("UPDATE ledger_head SET sequence = sequence WHERE id = 1")
+        .await;
+    let mut privacy = replica.privacy();
+    let order = erasure("race@example.no");
+    let erased = tokio::spawn(async move { privacy.erase_subject(order).await.unwrap() });
+    until_waiting(&mut watcher, 1).await;
+    let (mut crm, wanted) = (replica.crm(), id.clone());
+    let read = tokio::spawn(async move { get_lead(&mut crm, &wanted).await });
+    until_waiting(&mut watcher, 2).await;
+    holder.execute("ROLLBACK").await;
+    assert_eq!(erased.await.unwrap().into_inner().leads[0].lead_id, id);
+    let refused = read.await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    let entries = ledger(&replica).await;
+    let last = entries.iter().rfind(|entry| entry.lead_id == id).unwrap();
+    assert_eq!(last.kind(), EntryKind::Erased);
+    verify(&replica).await;
+    holder.close().await;
+    watcher.close().await;
+    replica.stop().await;
+}
+
+/// The same for a copy: it has no lead whose tombstone comes before it in the ledger.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_has_no_lead_after_its_tombstone() {
+    let world = World::new(Backend::Postgres).await;
+    let replica = world.start().await;
+    let id = submit_mail(&replica, "race@example.no").await;
+    let (mut holder, mut watcher) = (Raw::open(&world).await, Raw::open(&world).await);
+    holder.execute("BEGIN").await;
+    holder
+        .execute("UPDATE ledger_head SET sequence = sequence WHERE id = 1")
+        .await;
+    let mut privacy = replica.privacy();
+    let order = erasure("race@example.no");
+    let erased = tokio::spawn(async move { privacy.erase_subject(order).await.unwrap() });
+    until_waiting(&mut watcher, 1).await;
+    let mut privacy = replica.privacy();
+    let request = lead_intake::pb::ExportSubjectRequest {
+        request: subject("race@example.no"),
+        kind: lead_intake::pb::ExportKind::Access.into(),
+        ..Default::default()
+    };
+    let copied = tokio::spawn(async move { privacy.export_subject(request).await.unwrap() });
+    until_waiting(&mut watcher, 2).await;
+    holder.execute("ROLLBACK").await;
+    erased.await.unwrap();
+    assert_eq!(copied.await.unwrap().into_inner().leads, 0);
+    let entries = ledger(&replica).await;
+    let last = entries.iter().rfind(|entry| entry.lead_id == id).unwrap();
+    assert_eq!(last.kind(), EntryKind::Erased);
+    holder.close().await;
+    watcher.close().await;
+    replica.stop().await;
+}
