@@ -1,5 +1,7 @@
 //! What the tests share: a world with its own database, servers over it, and callers with tokens.
 
+pub mod raw;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
 use lead_intake::{
