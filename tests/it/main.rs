@@ -17,5 +17,6 @@
 #[macro_use]
 mod support;
 
+mod access;
 mod main_job;
 mod schema;
