@@ -75,22 +75,25 @@ impl<DB: Dialect> Sql<DB> {
                 doubled = true;
             }
         }
-        let done = retrying(|| self.insert_batch(jobs, &fresh)).await;
-        match done {
-            Ok(()) => {
-                for place in &fresh {
-                    results[*place] = Some(stored(&jobs[*place].lead));
+        // Each round that finds a repeat leaves fewer for the next; another replica, or the other writer,
+        // may take a key between two rounds.
+        while !fresh.is_empty() {
+            match retrying(|| self.insert_batch(jobs, &fresh)).await {
+                Ok(()) => {
+                    for place in fresh.drain(..) {
+                        results[place] = Some(stored(&jobs[place].lead));
+                    }
                 }
-            }
-            Err(error) if error.is_unique_violation() => {
-                self.answer_repeats(jobs, &mut results).await?;
-                fresh.retain(|place| results[*place].is_none());
-                retrying(|| self.insert_batch(jobs, &fresh)).await?;
-                for place in &fresh {
-                    results[*place] = Some(stored(&jobs[*place].lead));
+                Err(error) if error.is_unique_violation() => {
+                    let tried = fresh.len();
+                    self.answer_repeats(jobs, &mut results).await?;
+                    fresh.retain(|place| results[*place].is_none());
+                    if fresh.len() == tried {
+                        return Err(error);
+                    }
                 }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
         if doubled {
             self.answer_repeats(jobs, &mut results).await?;
