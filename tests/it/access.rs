@@ -11,7 +11,6 @@ use lead_intake::{
     pb,
     rpc::auth::Access,
     server::{Parts, SERVICES, Server},
-    store::ClientStore as _,
     token::Role,
 };
 use prost_reflect::{DescriptorPool, Value};
@@ -230,12 +229,12 @@ async fn only_one_well_formed_header_is_a_token() {
     let replica = world.start().await;
     let channel = replica.channel();
     let token = replica.token(Role::Crm);
-    let taken = [
+    let accepted = [
         format!("Bearer {token}"),
         format!("bearer {token}"),
         format!("BEARER {token}"),
     ];
-    for header in &taken {
+    for header in &accepted {
         let answer = refused(&channel, NOTICE, raw::authorization(header)).await;
         assert_eq!(answer.0, Code::Ok);
     }
@@ -403,7 +402,10 @@ fn a_method_without_roles_is_refused_at_start() {
             .collect()
     };
     let guarded = method("Guarded", &roles(&[2]));
-    let access = Access::from_descriptors(&contract_with("leadintake.v1", &[guarded.clone()]));
+    let access = Access::from_descriptors(&contract_with(
+        "leadintake.v1",
+        std::slice::from_ref(&guarded),
+    ));
     let access = access.unwrap();
     let path = "/leadintake.v1.ExtraService/Guarded";
     assert_eq!(access.roles(path), Some(&[Role::Crm][..]));

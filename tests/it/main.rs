@@ -20,3 +20,4 @@ mod support;
 mod access;
 mod main_job;
 mod schema;
+mod submit;

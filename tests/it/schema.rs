@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lead_intake::{
     pb,
     seal::{KeyCommitment, KeyPurpose, KeyRing},
-    store::{self, AdminStore as _, OpenOptions, StoreError, StoreUrl},
+    store::{self, OpenOptions, StoreError, StoreUrl},
 };
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use secrecy::ExposeSecret as _;
