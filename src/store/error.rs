@@ -130,7 +130,7 @@ impl StoreError {
 }
 
 /// How often a write that lost a race is tried in all.
-pub(super) const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 3;
 
 /// Runs a write until it succeeds or fails for good.
 pub(super) async fn retrying<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>

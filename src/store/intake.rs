@@ -13,7 +13,7 @@ use super::{
     IntakeStore, Result, Submission,
     bulk::Bulk,
     dialect::{Columns as _, Dialect, values},
-    error::{ATTEMPTS, retrying},
+    error::retrying,
     group::Job,
     sql::{Sql, SqlStore},
     tx::Tx,
@@ -75,19 +75,25 @@ impl<DB: Dialect> Sql<DB> {
                 doubled = true;
             }
         }
-        for attempt in 1.. {
+        // Each round that finds a repeat leaves fewer for the next; another replica, or the other writer,
+        // may take a key between two rounds.
+        while !fresh.is_empty() {
             match retrying(|| self.insert_batch(jobs, &fresh)).await {
-                Ok(()) => break,
-                // Each round answers what another replica was faster with; a third is not to be expected.
-                Err(error) if error.is_unique_violation() && attempt < ATTEMPTS => {
+                Ok(()) => {
+                    for place in fresh.drain(..) {
+                        results[place] = Some(stored(&jobs[place].lead));
+                    }
+                }
+                Err(error) if error.is_unique_violation() => {
+                    let tried = fresh.len();
                     self.answer_repeats(jobs, &mut results).await?;
                     fresh.retain(|place| results[*place].is_none());
+                    if fresh.len() == tried {
+                        return Err(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
-        }
-        for place in &fresh {
-            results[*place] = Some(stored(&jobs[*place].lead));
         }
         if doubled {
             self.answer_repeats(jobs, &mut results).await?;

@@ -264,6 +264,10 @@ async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
         sqlx::migrate::Migrate::list_applied_migrations(&mut *connection, &migrator.table_name)
             .await
             .map_err(migration_error)?;
+    let newer = |version| !migrator.version_exists(version);
+    if applied.iter().any(|migration| newer(migration.version)) {
+        return Err(StoreError::NewerSchema);
+    }
     if applied.len() < migrator.iter().count() {
         return Err(StoreError::Setting(
             "the database schema is old; run: lead-intake migrate".to_owned(),

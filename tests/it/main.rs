@@ -8,15 +8,12 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
-#![expect(
-    missing_docs,
-    unreachable_pub,
-    reason = "a test program has no readers from outside"
-)]
+#![expect(unreachable_pub, reason = "a test program has no readers from outside")]
 
 #[macro_use]
 mod support;
 
+mod access;
 mod acts;
 mod cli;
 mod concurrency;
@@ -29,6 +26,8 @@ mod no_entry_no_change;
 mod raw;
 mod read_race;
 mod scan;
+mod schema;
 mod steps;
 mod streams;
+mod submit;
 mod tombstones;

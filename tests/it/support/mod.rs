@@ -3,6 +3,8 @@
 
 pub mod binary;
 
+pub mod raw;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
 use lead_intake::{
@@ -76,7 +78,6 @@ pub struct World {
 /// A server over a world's database.
 pub struct Replica {
     pub api: SocketAddr,
-    pub admin: SocketAddr,
     pub store: SharedStore,
     pub stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -144,7 +145,7 @@ impl World {
         };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(parts, any, any).await.unwrap();
-        let (api, admin) = server.addresses().unwrap();
+        let (api, _) = server.addresses().unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let serving = tokio::spawn(async move { server.run(stopping).await.unwrap() });
@@ -155,7 +156,6 @@ impl World {
             .collect();
         Replica {
             api,
-            admin,
             store,
             stop,
             serving,
@@ -257,6 +257,10 @@ pub fn form(name: &str, email: &str) -> pb::SubmitLeadRequest {
 }
 
 /// A new request of a person known by e-mail.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the field it is for is optional on the wire"
+)]
 pub fn subject(email: &str) -> Option<pb::SubjectRequest> {
     Some(pb::SubjectRequest {
         request_id: new_id().to_string(),
@@ -317,9 +321,9 @@ pub fn files(dir: &std::path::Path) -> Vec<PathBuf> {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(&path))
+            found.extend(files(&path));
         } else {
-            found.push(path)
+            found.push(path);
         }
     }
     found
