@@ -59,7 +59,7 @@ pub(super) static DELETE_LEADS: Bulk =
     Bulk::new("DELETE FROM lead WHERE (id, revision) IN (VALUES", 2, ")");
 
 pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
-    "SELECT lead.id FROM lead WHERE (lead.id, lead.revision) IN (VALUES",
+    "SELECT id FROM lead WHERE (id, revision) IN (VALUES",
     2,
     ")",
 );

@@ -124,6 +124,8 @@ on_both! {
             (person("felles@example.no", "", "Cecilie Haugen"), 2),
         ] {
             for kind in [pb::ExportKind::Access, pb::ExportKind::Portability] {
+                let fresh = || new_id().to_string();
+                let request = pb::SubjectRequest { request_id: fresh(), ..request.clone() };
                 let (text, made) = export(&replica, &request, kind).await;
                 assert_eq!(made.leads, 1);
                 for (person, values) in secrets.iter().enumerate() {
@@ -132,7 +134,7 @@ on_both! {
                         assert_eq!(text.contains(value), person == own && *value != "~~~~", "{value}");
                     }
                 }
-                let request = pb::SubjectRequest { request_id: new_id().to_string(), ..request.clone() };
+                let request = pb::SubjectRequest { request_id: fresh(), ..request };
                 assert_eq!(export(&replica, &request, kind).await.0, text);
             }
         }
