@@ -1,6 +1,6 @@
 //! `serve`: the service.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use fd_lock::RwLock;
@@ -12,8 +12,9 @@ use crate::{
     clock::SystemClock,
     config::{Config, ConfigArgs, ListenArgs},
     domain::contact::{Phone, Region},
+    seal::KeyRing,
     server::{Parts, Server},
-    store::StoreUrl,
+    store::{SharedStore, StoreError, StoreUrl},
     telemetry,
 };
 
@@ -41,7 +42,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         .with_context(|| format!("another lead-intake uses {}", config.data_dir.display()))?;
     let (keys, keys_are_new) = setup::key_ring(&config)?;
     let store = setup::open(&config, true).await?;
-    store.check_keys(keys.commitments()).await?;
+    check_keys(&store, &keys, keys_are_new, &config.data_dir).await?;
     let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
     let _ = Phone::parse("40605600", Region::default());
@@ -78,15 +79,57 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     say(&format!(
         "listening on {api} (API) and {admin} (metrics, probes)"
     ));
-    say(
-        "next: lead-intake submit --name \"Kari Nordmann\" --email kari@example.no --basis pre-contract",
-    );
+    say(&next_command(&config, api));
     tracing::info!(%api, %admin, "listening");
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
     server.run(stop).await?;
     tracing::info!("stopped");
     Ok(Verdict::Yes)
+}
+
+/// Refuses keys that the database was not written with. Keys made just now go again: they would stand in the
+/// way of the right ones, and look as if they were.
+async fn check_keys(
+    store: &SharedStore,
+    keys: &KeyRing,
+    are_new: bool,
+    data_dir: &Path,
+) -> anyhow::Result<()> {
+    let Err(error) = store.check_keys(keys.commitments()).await else {
+        return Ok(());
+    };
+    // After any other error the database may have taken note of the new keys: then they are the right ones.
+    let foreign = matches!(
+        error,
+        StoreError::ForeignKey(..) | StoreError::MissingKey(..)
+    );
+    if !(are_new && foreign) {
+        return Err(error.into());
+    }
+    let path = data_dir.join("keys.toml");
+    std::fs::remove_file(&path)?;
+    let missing = format!(
+        "{} is missing, and the database was sealed with another; put the key ring back",
+        path.display()
+    );
+    Err(anyhow::Error::new(error).context(missing))
+}
+
+/// A command to try, which finds this service and its tokens.
+fn next_command(config: &Config, api: SocketAddr) -> String {
+    let mut line = vec![
+        "next: lead-intake submit --name \"Kari Nordmann\" --email kari@example.no \
+         --basis pre-contract"
+            .to_owned(),
+    ];
+    if config.data_dir != Path::new("data") {
+        line.push(format!("--data-dir '{}'", config.data_dir.display()));
+    }
+    if api != SocketAddr::from(([127, 0, 0, 1], 50051)) {
+        line.push(format!("--url http://{api}"));
+    }
+    line.join(" ")
 }
 
 /// The first signal stops gently, the second at once.
