@@ -1,6 +1,6 @@
 //! `serve`: the service.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use fd_lock::RwLock;
@@ -77,15 +77,29 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     say(&format!(
         "listening on {api} (API) and {admin} (metrics, probes)"
     ));
-    say(
-        "next: lead-intake submit --name \"Kari Nordmann\" --email kari@example.no --basis pre-contract",
-    );
+    say(&next_command(&config, api));
     tracing::info!(%api, %admin, "listening");
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
     server.run(stop).await?;
     tracing::info!("stopped");
     Ok(Verdict::Yes)
+}
+
+/// A command to try, which finds this service and its tokens.
+fn next_command(config: &Config, api: SocketAddr) -> String {
+    let mut line = vec![
+        "next: lead-intake submit --name \"Kari Nordmann\" --email kari@example.no \
+         --basis pre-contract"
+            .to_owned(),
+    ];
+    if config.data_dir != Path::new("data") {
+        line.push(format!("--data-dir '{}'", config.data_dir.display()));
+    }
+    if api != SocketAddr::from(([127, 0, 0, 1], 50051)) {
+        line.push(format!("--url http://{api}"));
+    }
+    line.join(" ")
 }
 
 /// The first signal stops gently, the second at once.

@@ -17,7 +17,7 @@ use crate::{
     config::{Config, ConfigArgs, ListenArgs},
     domain::notice::NoticeRegistry,
     seal::KeyRing,
-    store::{self, Client, ClientStore, NewToken, OpenOptions, SharedStore, StoreUrl},
+    store::{self, Client, ClientStore, NewToken, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
 
@@ -63,8 +63,14 @@ pub async fn key_ring(
         ring.create(&path)?;
     }
     let checked = store.check_keys(ring.commitments()).await;
-    if checked.is_err() && is_new {
-        // Another replica was faster with a ring of its own; this one belongs to nothing.
+    if is_new
+        && matches!(
+            checked,
+            Err(StoreError::ForeignKey(..) | StoreError::MissingKey(..))
+        )
+    {
+        // Another replica was faster with a ring of its own, and this one belongs to nothing. After any
+        // other error the database may have taken note of it.
         fs::remove_file(&path)?;
     }
     checked?;

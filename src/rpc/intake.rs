@@ -95,12 +95,20 @@ impl IntakeService for Intake {
     ) -> Result<Response<pb::SubmitLeadResponse>, Status> {
         let client_id = Caller::of(&request)?.client.id;
         let lead = convert::new_lead(request.get_ref(), self.settings.region)?;
-        self.check_notice(lead.notice_version.as_str())?;
         let sealed = self
             .sealer
             .seal(&lead, self.clock.now())
             .map_err(|_| Refusal::Internal)?;
-        match self.store.submit(client_id, sealed).await? {
+        let submission = match self.check_notice(lead.notice_version.as_str()) {
+            Ok(()) => self.store.submit(client_id, sealed).await?,
+            // A repeat is answered as it was the first time, whatever notice is in force by now.
+            Err(refusal) => self
+                .store
+                .repeat(client_id, &sealed)
+                .await?
+                .ok_or(refusal)?,
+        };
+        match submission {
             Submission::Stored { id, submitted_at } => Ok(Response::new(pb::SubmitLeadResponse {
                 lead_id: id.to_string(),
                 submitted_at: Some(timestamp(submitted_at)),

@@ -106,6 +106,11 @@ struct Call {
 }
 
 impl Call {
+    /// Whether the method is one of the contract.
+    fn is_known(&self) -> bool {
+        self.method.starts_with('/')
+    }
+
     fn done(&self, code: Code) {
         let duration = self.start.elapsed();
         let role = self.role.map_or("none", Role::name);
@@ -140,7 +145,7 @@ where
             call.done(status.code());
             if status.details().is_empty() && status.code() != Code::Ok {
                 // Made by a library, not by us: its text may quote what was sent.
-                constant(status.code()).into_http()
+                constant(status.code(), call.is_known()).into_http()
             } else {
                 response.map(Body::new)
             }
@@ -167,9 +172,11 @@ fn status_of(headers: &HeaderMap) -> Option<Status> {
 }
 
 /// Our form of an error that a library made.
-fn constant(code: Code) -> Status {
+fn constant(code: Code, known_method: bool) -> Status {
     match code {
         Code::OutOfRange | Code::ResourceExhausted => Refusal::MessageTooLarge.into(),
+        // A known method that a library refuses was called in a way it does not speak.
+        Code::Unimplemented if known_method => Refusal::EncodingNotSupported.into(),
         Code::Unimplemented => Refusal::UnknownMethod.into(),
         Code::InvalidArgument | Code::FailedPrecondition => Refusal::MalformedMessage.into(),
         Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => {

@@ -70,7 +70,7 @@ impl fmt::Debug for KeyRing {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
     /// The file cannot be read or written.
-    #[error("key ring {}: {source}", path.display())]
+    #[error("key ring {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -87,6 +87,8 @@ pub(crate) trait Columns {
 pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     /// Begins a transaction that will write.
     const BEGIN_WRITE: &'static str;
+    /// Whether long lists of placeholders are numbered; else they are bare.
+    const NUMBERED: bool;
     /// How many writers take batches from the submission queue.
     const WRITERS: usize;
 
@@ -129,7 +131,7 @@ fn nothing_to_truncate(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $migrations:literal, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $numbered:literal, $writers:literal, $migrations:literal, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -159,6 +161,7 @@ macro_rules! dialect {
 
         impl Dialect for $database {
             const BEGIN_WRITE: &'static str = $begin;
+            const NUMBERED: bool = $numbered;
             const WRITERS: usize = $writers;
 
             fn migrator() -> &'static Migrator {
@@ -231,6 +234,7 @@ dialect!(
     SqliteRow,
     SqliteArguments,
     "BEGIN IMMEDIATE",
+    false,
     1,
     "./migrations/sqlite",
     truncate_log
@@ -241,6 +245,7 @@ dialect!(
     PgRow,
     PgArguments,
     "BEGIN",
+    true,
     2,
     "./migrations/postgres",
     nothing_to_truncate

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     IntakeStore, Result, Submission,
     bulk::Bulk,
-    dialect::{Columns as _, Dialect, values},
+    dialect::{Columns as _, Dialect, Value, values},
     error::retrying,
     group::Job,
     sql::{Sql, SqlStore},
@@ -54,6 +54,14 @@ struct Earlier {
 impl<DB: Dialect> IntakeStore for SqlStore<DB> {
     async fn submit(&self, client_id: i64, lead: SealedLead) -> Result<Submission> {
         self.queue.submit(client_id, lead).await
+    }
+
+    async fn repeat(&self, client_id: i64, lead: &SealedLead) -> Result<Option<Submission>> {
+        let key = (client_id, lead.request_id);
+        let earlier = self.sql.earlier(values![key.0, key.1]).await?;
+        Ok(earlier
+            .get(&key)
+            .map(|earlier| answer_repeat(earlier, lead)))
     }
 }
 
@@ -152,10 +160,25 @@ impl<DB: Dialect> Sql<DB> {
         for job in open {
             values.extend(values![job.client_id, job.lead.request_id]);
         }
+        let earlier = self.earlier(values).await?;
+        for (job, result) in jobs
+            .iter()
+            .zip(results)
+            .filter(|(_, result)| result.is_none())
+        {
+            *result = earlier
+                .get(&(job.client_id, job.lead.request_id))
+                .map(|earlier| answer_repeat(earlier, &job.lead));
+        }
+        Ok(())
+    }
+
+    /// What earlier calls with these keys left.
+    async fn earlier(&self, keys: Vec<Value>) -> Result<HashMap<RequestKey, Earlier>> {
         let mut earlier: HashMap<RequestKey, Earlier> = HashMap::new();
         // Through the writer: on a replica that lags, a reader might not see the row it lost to.
         let mut connection = self.writer.acquire().await?;
-        for (sql, values) in FIND_REQUESTS.statements(values) {
+        for (sql, values) in FIND_REQUESTS.statements::<DB>(keys) {
             for row in DB::fetch(&mut connection, sql, values).await? {
                 let lead = match (row.opt_uuid(3)?, row.opt_bytes(4)?, row.opt_int(5)?) {
                     (Some(id), Some(mac), Some(at)) => {
@@ -167,16 +190,7 @@ impl<DB: Dialect> Sql<DB> {
                 earlier.insert((row.int(0)?, row.uuid(1)?), Earlier { submission, lead });
             }
         }
-        for (job, result) in jobs
-            .iter()
-            .zip(results)
-            .filter(|(_, result)| result.is_none())
-        {
-            *result = earlier
-                .get(&(job.client_id, job.lead.request_id))
-                .map(|earlier| answer_repeat(earlier, &job.lead));
-        }
-        Ok(())
+        Ok(earlier)
     }
 }
 

@@ -61,6 +61,9 @@ pub struct Client {
 pub trait IntakeStore: fmt::Debug + Send + Sync {
     /// Stores a lead, durably, together with what else arrives at the same time.
     async fn submit(&self, client_id: i64, lead: SealedLead) -> Result<Submission>;
+
+    /// What an earlier submission with the same key left; stores nothing. `None`: there was none.
+    async fn repeat(&self, client_id: i64, lead: &SealedLead) -> Result<Option<Submission>>;
 }
 
 /// What became of a submission.

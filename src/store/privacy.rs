@@ -295,7 +295,7 @@ impl<DB: Dialect> Tx<DB> {
             values.extend(values![lead.facts.id.uuid(), lead.facts.revision]);
         }
         let mut unchanged = 0;
-        for (sql, values) in UNCHANGED_LEADS.statements(values) {
+        for (sql, values) in UNCHANGED_LEADS.statements::<DB>(values) {
             unchanged += self.fetch(sql, values).await?.len();
         }
         if unchanged == leads.len() {

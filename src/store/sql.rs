@@ -85,9 +85,10 @@ macro_rules! statements {
 }
 pub(super) use statements;
 
-/// Every statement that the store can send, for the test that prepares them on both databases.
+/// Every statement that the store can send to one of the databases, for the test that prepares them on
+/// both. `numbered` chooses the placeholders of long lists: PostgreSQL numbers them, SQLite does not.
 #[must_use]
-pub fn all_statements() -> Vec<&'static str> {
+pub fn all_statements(numbered: bool) -> Vec<&'static str> {
     let lists = [
         append::STATEMENTS,
         client::STATEMENTS,
@@ -108,7 +109,11 @@ pub fn all_statements() -> Vec<&'static str> {
         .into_iter()
         .flatten()
         .copied()
-        .chain(bulks.into_iter().flat_map(Bulk::texts))
+        .chain(
+            bulks
+                .into_iter()
+                .flat_map(|bulk: &'static Bulk| bulk.texts(numbered)),
+        )
         .collect()
 }
 

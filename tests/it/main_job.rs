@@ -39,4 +39,22 @@ on_both! {
         assert!(verified.into_inner().intact);
         replica.stop().await;
     }
+
+    /// A repeat gets the same answer when a newer notice is in force by now; a new form does not.
+    async fn a_repeat_outlives_its_notice(backend: Backend) {
+        let world = World::new(backend).await;
+        let replica = world.start().await;
+        // Back to the last day of version 1.0, 31 October.
+        world.clock.advance_seconds(-23 * 86_400);
+        let old = |form| pb::SubmitLeadRequest { notice_version: "1.0".to_owned(), ..form };
+        let first = old(form("Kari Nordmann", "kari@example.no"));
+        let stored = replica.intake().submit_lead(first.clone()).await.unwrap().into_inner();
+        world.clock.advance_seconds(23 * 86_400);
+        let again = replica.intake().submit_lead(first).await.unwrap().into_inner();
+        assert!(again == stored);
+        let new = old(form("Kari Nordmann", "kari@example.no"));
+        let refused = replica.intake().submit_lead(new).await.unwrap_err();
+        assert_eq!(reason(&refused), "NOTICE_SUPERSEDED");
+        replica.stop().await;
+    }
 }

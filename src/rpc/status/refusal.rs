@@ -40,6 +40,8 @@ refusals! {
         "the message is larger than this method takes";
     UnknownField = InvalidArgument, "UNKNOWN_FIELD", NEVER,
         "the message has a field that this contract does not have; nothing was stored";
+    EncodingNotSupported = Unimplemented, "ENCODING_NOT_SUPPORTED", NEVER,
+        "send the message uncompressed, as application/grpc";
     UnknownMethod = Unimplemented, "UNKNOWN_METHOD", NEVER,
         "there is no such method";
     NotYetImplemented = Unimplemented, "NOT_YET_IMPLEMENTED", NEVER,
