@@ -30,22 +30,28 @@ impl Follower {
 
     /// Reads on until there are this many changes in all.
     async fn read_to(&mut self, count: usize) {
-        while self.changes.len() < count {
-            let message = bounded(self.stream.message()).await;
-            self.take(message.unwrap().expect("the stream goes on"));
-        }
+        bounded(async {
+            while self.changes.len() < count {
+                let message = self.stream.message().await.unwrap();
+                self.take(message.expect("the stream goes on"));
+            }
+        })
+        .await;
         assert_eq!(self.changes.len(), count);
     }
 
     /// Reads to the end: `None` if it ended well.
     async fn read_to_end(&mut self) -> Option<Status> {
-        loop {
-            match bounded(self.stream.message()).await {
-                Ok(Some(message)) => self.take(message),
-                Ok(None) => return None,
-                Err(status) => return Some(status),
+        bounded(async {
+            loop {
+                match self.stream.message().await {
+                    Ok(Some(message)) => self.take(message),
+                    Ok(None) => return None,
+                    Err(status) => return Some(status),
+                }
             }
-        }
+        })
+        .await
     }
 
     fn take(&mut self, message: StreamLeadsResponse) {
@@ -57,7 +63,7 @@ impl Follower {
     }
 }
 
-/// Fails instead of hanging.
+/// Fails instead of hanging. The whole of it: a stream that goes on has a heartbeat now and then.
 async fn bounded<T>(work: impl Future<Output = T>) -> T {
     let limit = std::time::Duration::from_mins(1);
     tokio::time::timeout(limit, work).await.expect("it hung")
