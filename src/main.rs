@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lead_intake::cli::{Cli, run};
 
+// Measured against the system's in one run of the load bench; see docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     run(Cli::parse()).await

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 
 use super::{
     Result, StoreError,
-    bulk::Bulk,
+    bulk::{
+        Bulk,
+        ColumnType::{Bytes, Int, Uuid},
+    },
     dialect::{Columns as _, Dialect, values},
     sql::{statements, to_hash},
     tx::Tx,
@@ -26,8 +29,8 @@ statements! {
 
 pub(super) static INSERT_ENTRIES: Bulk = Bulk::new(
     "INSERT INTO ledger \
-     (sequence, kind, lead_id, client_id, request_id, detail, submission, at, hash) VALUES",
-    9,
+     (sequence, kind, lead_id, client_id, request_id, detail, submission, at, hash)",
+    &[Int, Int, Uuid, Int, Uuid, Int, Int, Int, Bytes],
     "",
 );
 

@@ -1,90 +1,126 @@
 //! Statements over many rows.
 //!
-//! A list of rows is cut into runs of 256, 128, … 1, so that a batch of any size is a few statements of which
-//! each is prepared once per connection; a text for each batch size would be parsed every time. Placeholders
-//! are the one thing that differs: SQLite keeps `$1` as a name and finds it by a walk over all names, which
-//! for a few thousand of them took 12 % of the server's time; a bare `?` has none.
+//! On PostgreSQL the rows are arrays, one for each column: one text for any number of rows, parsed and planned
+//! once. SQLite has no arrays: there the rows are a list of values, cut into runs of 256, 128, … 1, so that a
+//! batch of any size is a few statements of which each is prepared once. Its placeholders are bare, since it
+//! keeps `$1` as a name and finds that by a walk over all names: 12 % of the server's time, measured.
 
-use std::{marker::PhantomData, sync::OnceLock};
+use std::sync::OnceLock;
 
-use super::dialect::{Dialect, Value};
+use super::dialect::Value;
 
-/// Rows of the largest run: 256. SQLite takes 32,766 values in a statement, PostgreSQL 65,535.
+/// Rows of the largest run on SQLite: 256. It takes 32,766 values in a statement.
 const SIZES: usize = 9;
 
-/// A statement whose middle is a list of rows: `head ($1, $2), ($3, $4) tail`.
-pub(super) struct Bulk {
+/// A statement with a list of rows in it: `head VALUES (?, ?), (?, ?) tail`.
+pub(crate) struct Bulk {
     head: &'static str,
-    columns: usize,
+    columns: &'static [ColumnType],
     tail: &'static str,
-    numbered: [OnceLock<String>; SIZES],
-    bare: [OnceLock<String>; SIZES],
+    runs: [OnceLock<String>; SIZES],
+    arrays: OnceLock<String>,
+}
+
+/// The type of a column, whose values may all be absent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ColumnType {
+    Int,
+    Bool,
+    Text,
+    Bytes,
+    Uuid,
+}
+
+impl ColumnType {
+    /// The array type on PostgreSQL.
+    fn array(self) -> &'static str {
+        match self {
+            Self::Int => "bigint[]",
+            Self::Bool => "boolean[]",
+            Self::Text => "text[]",
+            Self::Bytes => "bytea[]",
+            Self::Uuid => "uuid[]",
+        }
+    }
 }
 
 impl Bulk {
-    pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Self {
+    pub(super) const fn new(
+        head: &'static str,
+        columns: &'static [ColumnType],
+        tail: &'static str,
+    ) -> Self {
+        let runs = [const { OnceLock::new() }; SIZES];
         Self {
             head,
             columns,
             tail,
-            numbered: [const { OnceLock::new() }; SIZES],
-            bare: [const { OnceLock::new() }; SIZES],
+            runs,
+            arrays: OnceLock::new(),
         }
     }
 
-    /// The statements for these values, which are whole rows one after the other.
-    pub(super) fn statements<DB: Dialect>(&'static self, values: Vec<Value>) -> Statements<DB> {
-        Statements {
-            bulk: self,
-            values,
-            database: PhantomData,
+    /// The statements for SQLite over these values, which are whole rows one after the other.
+    pub(super) fn runs(&'static self, mut values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
+        let mut statements = Vec::new();
+        while let Some(size) = (values.len() / self.columns.len()).checked_ilog2() {
+            let size = usize::try_from(size).unwrap_or(0).min(SIZES - 1);
+            let rest = values.split_off(self.columns.len() << size);
+            statements.push((self.run(size), std::mem::replace(&mut values, rest)));
         }
+        statements
+    }
+
+    /// The statement for PostgreSQL over these values, which are whole rows one after the other.
+    pub(super) fn arrays(&'static self, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
+        if values.is_empty() {
+            return Vec::new();
+        }
+        let rows = values.len() / self.columns.len();
+        let mut arrays: Vec<Vec<Value>> = self
+            .columns
+            .iter()
+            .map(|_| Vec::with_capacity(rows))
+            .collect();
+        for (place, value) in values.into_iter().enumerate() {
+            arrays[place % self.columns.len()].push(value);
+        }
+        let types = self.columns.iter().copied();
+        let arrays = types
+            .zip(arrays)
+            .map(|(of, values)| Value::Array(of, values));
+        vec![(self.array_text(), arrays.collect())]
     }
 
     /// Each text there can be, for the test that prepares them all.
-    pub(super) fn texts(&'static self, numbered: bool) -> impl Iterator<Item = &'static str> {
-        (0..SIZES).map(move |size| self.text(size, numbered))
+    pub(super) fn texts(&'static self, arrays: bool) -> Vec<&'static str> {
+        if arrays {
+            vec![self.array_text()]
+        } else {
+            (0..SIZES).map(|size| self.run(size)).collect()
+        }
     }
 
-    fn text(&'static self, size: usize, numbered: bool) -> &'static str {
-        let texts = if numbered { &self.numbered } else { &self.bare };
-        texts[size].get_or_init(|| {
-            let place = |number| {
-                if numbered {
-                    format!("${number}")
-                } else {
-                    "?".to_owned()
-                }
-            };
-            let rows: Vec<String> = (0..1 << size)
-                .map(|row| {
-                    let first = row * self.columns + 1;
-                    let places: Vec<String> = (first..first + self.columns).map(place).collect();
-                    format!("({})", places.join(", "))
-                })
-                .collect();
-            format!("{} {} {}", self.head, rows.join(", "), self.tail)
+    fn run(&'static self, size: usize) -> &'static str {
+        self.runs[size].get_or_init(|| {
+            let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+            let rows = vec![row; 1 << size].join(", ");
+            format!("{} VALUES {rows} {}", self.head, self.tail)
         })
     }
-}
 
-/// The statements of a [`Bulk`] over some values, largest first.
-pub(super) struct Statements<DB> {
-    bulk: &'static Bulk,
-    values: Vec<Value>,
-    database: PhantomData<fn() -> DB>,
-}
-
-impl<DB: Dialect> Iterator for Statements<DB> {
-    type Item = (&'static str, Vec<Value>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rows = self.values.len() / self.bulk.columns;
-        let size = usize::try_from(rows.checked_ilog2()?)
-            .unwrap_or(0)
-            .min(SIZES - 1);
-        let rest = self.values.split_off(self.bulk.columns << size);
-        let run = std::mem::replace(&mut self.values, rest);
-        Some((self.bulk.text(size, DB::NUMBERED), run))
+    fn array_text(&'static self) -> &'static str {
+        self.arrays.get_or_init(|| {
+            let columns = self.columns.iter().enumerate();
+            let places: Vec<String> = columns
+                .map(|(place, of)| format!("${}::{}", place + 1, of.array()))
+                .collect();
+            format!(
+                "{} SELECT * FROM UNNEST({}) {}",
+                self.head,
+                places.join(", "),
+                self.tail
+            )
+        })
     }
 }

@@ -14,6 +14,8 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use super::bulk::{Bulk, ColumnType};
+
 /// A value for a placeholder. `Debug` prints none of it.
 #[derive(Clone)]
 pub(crate) enum Value {
@@ -25,6 +27,8 @@ pub(crate) enum Value {
     OptBytes(Option<Vec<u8>>),
     Uuid(Uuid),
     OptUuid(Option<Uuid>),
+    /// A column of many rows: PostgreSQL only.
+    Array(ColumnType, Vec<Value>),
 }
 
 impl fmt::Debug for Value {
@@ -87,13 +91,14 @@ pub(crate) trait Columns {
 pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     /// Begins a transaction that will write.
     const BEGIN_WRITE: &'static str;
-    /// Whether long lists of placeholders are numbered; else they are bare.
-    const NUMBERED: bool;
     /// How many writers take batches from the submission queue.
     const WRITERS: usize;
 
     /// The migrations compiled into the program.
     fn migrator() -> &'static Migrator;
+
+    /// The statements of a [`Bulk`] over these values, which are whole rows one after the other.
+    fn bulk(bulk: &'static Bulk, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)>;
 
     /// Runs a statement; gives the number of rows it changed.
     fn execute<'c>(
@@ -131,7 +136,7 @@ fn nothing_to_truncate(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $numbered:literal, $writers:literal, $migrations:literal, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $migrations:literal, $bulk:path, $add_array:path, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -161,12 +166,15 @@ macro_rules! dialect {
 
         impl Dialect for $database {
             const BEGIN_WRITE: &'static str = $begin;
-            const NUMBERED: bool = $numbered;
             const WRITERS: usize = $writers;
 
             fn migrator() -> &'static Migrator {
                 static MIGRATOR: Migrator = sqlx::migrate!($migrations);
                 &MIGRATOR
+            }
+
+            fn bulk(bulk: &'static Bulk, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
+                $bulk(bulk, values)
             }
 
             fn execute<'c>(
@@ -208,10 +216,51 @@ macro_rules! dialect {
                     Value::OptBytes(value) => self.add(value),
                     Value::Uuid(value) => self.add(value),
                     Value::OptUuid(value) => self.add(value),
+                    Value::Array(of, values) => $add_array(self, of, values),
                 }
             }
         }
     };
+}
+
+/// SQLite has no arrays, and [`Bulk::runs`] makes none.
+fn no_array(
+    _: &mut SqliteArguments,
+    _: ColumnType,
+    _: Vec<Value>,
+) -> Result<(), sqlx::error::BoxDynError> {
+    Err("SQLite has no arrays".into())
+}
+
+/// Adds a column of many rows.
+fn add_array(
+    arguments: &mut PgArguments,
+    of: ColumnType,
+    values: Vec<Value>,
+) -> Result<(), sqlx::error::BoxDynError> {
+    /// The values of one type; one of another type is a mistake of the statement.
+    macro_rules! column {
+        ($($pattern:pat => $value:expr),*) => {
+            values
+                .into_iter()
+                .map(|value| match value {
+                    $($pattern => Ok($value),)*
+                    _ => Err("a value of another type than its column"),
+                })
+                .collect::<Result<Vec<_>, _>>()?
+        };
+    }
+    match of {
+        ColumnType::Int => arguments.add(column!(Value::Int(v) => Some(v), Value::OptInt(v) => v)),
+        ColumnType::Bool => arguments.add(column!(Value::Bool(v) => Some(v))),
+        ColumnType::Text => arguments.add(column!(Value::Text(v) => Some(v))),
+        ColumnType::Bytes => {
+            arguments.add(column!(Value::Bytes(v) => Some(v), Value::OptBytes(v) => v))
+        }
+        ColumnType::Uuid => {
+            arguments.add(column!(Value::Uuid(v) => Some(v), Value::OptUuid(v) => v))
+        }
+    }
 }
 
 /// Arguments that take a [`Value`].
@@ -234,9 +283,10 @@ dialect!(
     SqliteRow,
     SqliteArguments,
     "BEGIN IMMEDIATE",
-    false,
     1,
     "./migrations/sqlite",
+    Bulk::runs,
+    no_array,
     truncate_log
 );
 // Two writers: one prepares and inserts its leads while the other holds the ledger's head.
@@ -245,8 +295,9 @@ dialect!(
     PgRow,
     PgArguments,
     "BEGIN",
-    true,
     2,
     "./migrations/postgres",
+    Bulk::arrays,
+    add_array,
     nothing_to_truncate
 );

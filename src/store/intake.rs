@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use super::{
     IntakeStore, Result, Submission,
-    bulk::Bulk,
+    bulk::{
+        Bulk,
+        ColumnType::{Bool, Bytes, Int, Text, Uuid},
+    },
     dialect::{Columns as _, Dialect, Value, values},
     error::retrying,
     group::Job,
@@ -27,21 +29,23 @@ use crate::{
 
 pub(super) static INSERT_LEADS: Bulk = Bulk::new(
     "INSERT INTO lead (id, sealed, key_id, email_index, phone_index, content_mac, lawful_basis, \
-     consent, notice_version, submitted_at, restrictions, revision) VALUES",
-    12,
+     consent, notice_version, submitted_at, restrictions, revision)",
+    &[
+        Uuid, Bytes, Int, Bytes, Bytes, Bytes, Int, Bool, Text, Int, Int, Int,
+    ],
     "",
 );
 
 pub(super) static FIND_REQUESTS: Bulk = Bulk::new(
     "SELECT ledger.client_id, ledger.request_id, ledger.kind, ledger.lead_id, lead.content_mac, \
      lead.submitted_at FROM ledger LEFT JOIN lead ON lead.id = ledger.lead_id \
-     WHERE (ledger.client_id, ledger.request_id) IN (VALUES",
-    2,
+     WHERE (ledger.client_id, ledger.request_id) IN (",
+    &[Int, Uuid],
     ")",
 );
 
 /// A client and its idempotency key.
-type RequestKey = (i64, Uuid);
+type RequestKey = (i64, uuid::Uuid);
 
 /// What an earlier call with the same key left.
 struct Earlier {
@@ -178,7 +182,7 @@ impl<DB: Dialect> Sql<DB> {
         let mut earlier: HashMap<RequestKey, Earlier> = HashMap::new();
         // Through the writer: on a replica that lags, a reader might not see the row it lost to.
         let mut connection = self.writer.acquire().await?;
-        for (sql, values) in FIND_REQUESTS.statements::<DB>(keys) {
+        for (sql, values) in DB::bulk(&FIND_REQUESTS, keys) {
             for row in DB::fetch(&mut connection, sql, values).await? {
                 let lead = match (row.opt_uuid(3)?, row.opt_bytes(4)?, row.opt_int(5)?) {
                     (Some(id), Some(mac), Some(at)) => {

@@ -153,7 +153,8 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .optimize_on_close(true, None)
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "8388608")
-        .pragma("wal_autocheckpoint", "500");
+        // 8 MiB, as the limit: a page that many batches touch is then copied once for all of them.
+        .pragma("wal_autocheckpoint", "2000");
     check_sqlite_version()?;
     // One connection for as long as the store is open: it never times out and needs no test.
     let writer = SqlitePoolOptions::new()

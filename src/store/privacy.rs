@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use super::{
     Candidate, Disclosure, Erasure, ErasureOrder, Export, PrivacyStore, Result, Selection,
     StoreError, SubjectLookup,
-    bulk::Bulk,
+    bulk::{
+        Bulk,
+        ColumnType::{Int, Uuid},
+    },
     dialect::{Columns as _, Dialect, values},
     error::retrying,
     ledger::entry_at,
@@ -55,12 +58,15 @@ statements! {
                 GROUP BY client.name ORDER BY client.name";
 }
 
-pub(super) static DELETE_LEADS: Bulk =
-    Bulk::new("DELETE FROM lead WHERE (id, revision) IN (VALUES", 2, ")");
+pub(super) static DELETE_LEADS: Bulk = Bulk::new(
+    "DELETE FROM lead WHERE (id, revision) IN (",
+    &[Uuid, Int],
+    ")",
+);
 
 pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
-    "SELECT id FROM lead WHERE (id, revision) IN (VALUES",
-    2,
+    "SELECT id FROM lead WHERE (id, revision) IN (",
+    &[Uuid, Int],
     ")",
 );
 
@@ -295,7 +301,7 @@ impl<DB: Dialect> Tx<DB> {
             values.extend(values![lead.facts.id.uuid(), lead.facts.revision]);
         }
         let mut unchanged = 0;
-        for (sql, values) in UNCHANGED_LEADS.statements::<DB>(values) {
+        for (sql, values) in DB::bulk(&UNCHANGED_LEADS, values) {
             unchanged += self.fetch(sql, values).await?.len();
         }
         if unchanged == leads.len() {

@@ -86,9 +86,9 @@ macro_rules! statements {
 pub(super) use statements;
 
 /// Every statement that the store can send to one of the databases, for the test that prepares them on
-/// both. `numbered` chooses the placeholders of long lists: PostgreSQL numbers them, SQLite does not.
+/// both. `arrays`: in the form for PostgreSQL, which takes many rows as arrays.
 #[must_use]
-pub fn all_statements(numbered: bool) -> Vec<&'static str> {
+pub fn all_statements(arrays: bool) -> Vec<&'static str> {
     let lists = [
         append::STATEMENTS,
         client::STATEMENTS,
@@ -112,7 +112,7 @@ pub fn all_statements(numbered: bool) -> Vec<&'static str> {
         .chain(
             bulks
                 .into_iter()
-                .flat_map(|bulk: &'static Bulk| bulk.texts(numbered)),
+                .flat_map(|bulk: &'static Bulk| bulk.texts(arrays)),
         )
         .collect()
 }

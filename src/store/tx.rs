@@ -28,7 +28,7 @@ impl<DB: Dialect> Tx<DB> {
         values: Vec<Value>,
     ) -> Result<u64> {
         let mut changed = 0;
-        for (sql, values) in bulk.statements::<DB>(values) {
+        for (sql, values) in DB::bulk(bulk, values) {
             changed += self.execute(sql, values).await?;
         }
         Ok(changed)

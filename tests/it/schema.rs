@@ -11,10 +11,9 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, Postgres, SqlSafeStr as _, SqliteConnection,
-    Type, sqlite::SqliteConnectOptions,
+    Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection,
+    sqlite::SqliteConnectOptions,
 };
-use uuid::Uuid;
 
 use crate::support::*;
 
@@ -40,21 +39,7 @@ impl Raw {
     async fn prepare(&mut self, sql: &'static str) -> sqlx::Result<()> {
         match self {
             Self::Sqlite(raw) => raw.prepare(sql.into_sql_str()).await.map(drop),
-            Self::Postgres(raw) => {
-                // A bare list of values has the types that the store binds: numbers and identifiers.
-                let number = <i64 as Type<Postgres>>::type_info();
-                let uuid = <Uuid as Type<Postgres>>::type_info();
-                let pair = if sql.contains("(ledger.client_id, ledger.request_id) IN (VALUES") {
-                    vec![number, uuid]
-                } else if sql.contains("(id, revision) IN (VALUES") {
-                    vec![uuid, number]
-                } else {
-                    Vec::new()
-                };
-                let values = sql.matches('$').count();
-                let types: Vec<_> = pair.into_iter().cycle().take(values).collect();
-                raw.prepare_with(sql.into_sql_str(), &types).await.map(drop)
-            }
+            Self::Postgres(raw) => raw.prepare(sql.into_sql_str()).await.map(drop),
         }
     }
 
@@ -95,7 +80,7 @@ on_both! {
         let world = World::new(backend).await;
         let mut raw = Raw::open(&world).await;
         let statements = store::all_statements(backend == Backend::Postgres);
-        assert!(statements.len() > 60, "{} statements are not all", statements.len());
+        assert!(statements.len() > 30, "{} statements are not all", statements.len());
         for sql in statements {
             if let Err(error) = raw.prepare(sql).await {
                 panic!("{error}: {sql}");

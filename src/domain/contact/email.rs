@@ -99,6 +99,10 @@ fn lookup_form(as_given: &str) -> Result<String, EmailError> {
     let local = fold(local).ok_or(EmailError::Invalid)?;
     let domain = fold(domain).ok_or(EmailError::Invalid)?;
     let lookup = format!("{local}@{}", ascii_domain(&domain)?);
+    // Of ASCII, folding changes the case only.
+    if as_given.is_ascii() {
+        return Ok(lookup);
+    }
     // Folding can bring in what the first check saw no trace of: NFKC turns one character into
     // "..", into "(a)", or into eighteen letters. What comes out must be an address in its own
     // right.
@@ -141,6 +145,9 @@ fn split(address: &str) -> Result<(&str, &str), EmailError> {
 
 /// NFKC and lower case, repeated until it changes nothing; `None` if it never settles.
 fn fold(part: &str) -> Option<String> {
+    if part.is_ascii() {
+        return Some(part.to_ascii_lowercase());
+    }
     let mut folded = part.to_owned();
     for _ in 0..FOLD_ROUNDS_MAX {
         let compatible: String = folded.nfkc().collect();

@@ -59,7 +59,12 @@ pub(super) fn clean(raw: &str) -> Result<Option<String>, TextError> {
     if exceeds(trimmed, TEXT_CHARS_MAX * COMPOSED_CHARS_MAX) {
         return Err(TextError::TooLong);
     }
-    let text: String = trimmed.nfc().collect();
+    // ASCII is in every normal form already, and most fields are ASCII.
+    let text: String = if trimmed.is_ascii() {
+        trimmed.to_owned()
+    } else {
+        trimmed.nfc().collect()
+    };
     if exceeds(&text, TEXT_CHARS_MAX) {
         return Err(TextError::TooLong);
     }

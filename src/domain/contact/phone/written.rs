@@ -37,7 +37,11 @@ pub(super) struct Dialled {
 
 /// Reads one number with its label and remark; `None` if anything is left that is neither.
 pub(super) fn read(text: &str) -> Option<Dialled> {
-    let plain: String = text.nfc().map(plain).collect();
+    let plain: String = if text.is_ascii() {
+        text.chars().map(plain).collect()
+    } else {
+        text.nfc().map(plain).collect()
+    };
     let start = plain.find(|c: char| c == '+' || c.is_ascii_digit())?;
     // One past a digit, which is one byte long.
     let end = plain.rfind(|c: char| c.is_ascii_digit())? + 1;
