@@ -90,7 +90,7 @@ impl Access {
 pub struct Authenticator {
     store: Arc<dyn ClientStore>,
     clock: SharedClock,
-    remembered: Mutex<HashMap<String, (Instant, TokenRecord)>>,
+    remembered: Mutex<HashMap<String, (Instant, Arc<TokenRecord>)>>,
 }
 
 impl Authenticator {
@@ -117,18 +117,18 @@ impl Authenticator {
             return Err(Refusal::TokenInvalid.into());
         }
         let token = Arc::new(Token::parse(token.trim()).ok_or(Refusal::TokenInvalid)?);
-        let client = self.check(&token).await?;
-        let role = Role::from_number(client.role).ok_or(Refusal::TokenInvalid)?;
+        let record = self.check(&token).await?;
+        let role = Role::from_number(record.client.role).ok_or(Refusal::TokenInvalid)?;
         Ok(Caller {
-            client,
+            record,
             role,
             token,
             authenticator: self.clone(),
         })
     }
 
-    /// The client of a token that is valid now.
-    async fn check(&self, token: &Token) -> Result<Client, Status> {
+    /// The record of a token that is valid now.
+    async fn check(&self, token: &Token) -> Result<Arc<TokenRecord>, Status> {
         let known = self.record(&token.key_id).await?;
         // An unknown identifier is compared too, with nothing that any secret hashes to: it takes as long.
         let stored = known
@@ -142,16 +142,16 @@ impl Authenticator {
         if record.not_after <= self.clock.now() {
             return Err(Refusal::TokenExpired.into());
         }
-        Ok(record.client)
+        Ok(record)
     }
 
-    async fn record(&self, key_id: &str) -> Result<Option<TokenRecord>, Status> {
+    async fn record(&self, key_id: &str) -> Result<Option<Arc<TokenRecord>>, Status> {
         if let Some((since, record)) = self.remembered().get(key_id)
             && since.elapsed() < TRUST
         {
             return Ok(Some(record.clone()));
         }
-        let record = self.store.token(key_id).await?;
+        let record = self.store.token(key_id).await?.map(Arc::new);
         let mut remembered = self.remembered();
         match &record {
             Some(record) => {
@@ -165,7 +165,9 @@ impl Authenticator {
         Ok(record)
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, TokenRecord)>> {
+    fn remembered(
+        &self,
+    ) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Arc<TokenRecord>)>> {
         // A panic while it is held leaves at worst one entry less.
         self.remembered
             .lock()
@@ -176,10 +178,9 @@ impl Authenticator {
 /// Who calls: in the extensions of every request that reaches a handler.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The client.
-    pub client: Client,
     /// Its role.
     pub role: Role,
+    record: Arc<TokenRecord>,
     token: Arc<Token>,
     authenticator: Arc<Authenticator>,
 }
@@ -192,6 +193,12 @@ impl Caller {
             .extensions()
             .get()
             .ok_or_else(|| Refusal::TokenMissing.into())
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.record.client
     }
 
     /// Whether the token still holds: asked again and again by streams.

@@ -95,7 +95,7 @@ impl CrmService for Crm {
         &self,
         request: Request<pb::PullLeadsRequest>,
     ) -> Result<Response<pb::PullLeadsResponse>, Status> {
-        let client_id = Caller::of(&request)?.client.id;
+        let client_id = Caller::of(&request)?.client().id;
         let request = request.into_inner();
         Violations::of_shape(&request).check()?;
         let after = self.position(&request.cursor)?;
@@ -137,7 +137,7 @@ impl CrmService for Crm {
         &self,
         request: Request<pb::AcknowledgeLeadsRequest>,
     ) -> Result<Response<pb::AcknowledgeLeadsResponse>, Status> {
-        let client_id = Caller::of(&request)?.client.id;
+        let client_id = Caller::of(&request)?.client().id;
         let request = request.into_inner();
         Violations::of_shape(&request).check()?;
         let position = self
@@ -158,7 +158,7 @@ impl CrmService for Crm {
         &self,
         request: Request<pb::GetLeadRequest>,
     ) -> Result<Response<pb::GetLeadResponse>, Status> {
-        let client_id = Caller::of(&request)?.client.id;
+        let client_id = Caller::of(&request)?.client().id;
         let request = request.into_inner();
         Violations::of_shape(&request).check()?;
         let id = Uuid::try_parse(&request.lead_id).map_err(|_| Refusal::LeadNotFound)?;
@@ -221,7 +221,7 @@ impl LeadStream {
             let page = self
                 .crm
                 .store
-                .page(self.caller.client.id, self.after, STREAM_PAGE)
+                .page(self.caller.client().id, self.after, STREAM_PAGE)
                 .await?;
             let has_more = page.has_more;
             let idle = page.changes.is_empty();

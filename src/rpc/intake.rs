@@ -93,7 +93,7 @@ impl IntakeService for Intake {
         &self,
         request: Request<pb::SubmitLeadRequest>,
     ) -> Result<Response<pb::SubmitLeadResponse>, Status> {
-        let client_id = Caller::of(&request)?.client.id;
+        let client_id = Caller::of(&request)?.client().id;
         let lead = convert::new_lead(request.get_ref(), self.settings.region)?;
         let sealed = self
             .sealer

@@ -66,7 +66,7 @@ impl Privacy {
         judge: Judge<'a>,
     ) -> SubjectLookup<'a> {
         SubjectLookup {
-            client_id: caller.client.id,
+            client_id: caller.client().id,
             request_id: call.request_id,
             detail,
             verification: call.verification,

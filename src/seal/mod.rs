@@ -96,13 +96,17 @@ impl Sealer {
 
     /// Gives a new lead its identifier and seals it.
     pub fn seal(&self, lead: &NewLead, now: Timestamp) -> Result<SealedLead, NoRandomness> {
-        let id = LeadId::new(now, random()?);
+        // One draw for both: what follows the identifier's ten bytes is the nonce.
+        let drawn: [u8; 22] = random()?;
+        let (id, nonce) = drawn.split_at(10);
+        let id = LeadId::new(now, id.try_into().map_err(|_| NoRandomness)?);
+        let nonce = nonce.try_into().map_err(|_| NoRandomness)?;
         let content = lead.content.to_content();
         let (key_id, key) = self.0.primary();
         Ok(SealedLead {
             id,
             request_id: lead.request_id,
-            sealed: envelope::seal(key, key_id, id, &content, random()?),
+            sealed: envelope::seal(key, key_id, id, &content, nonce),
             key_id,
             index: SubjectIndex {
                 email: lead
