@@ -11,6 +11,7 @@ mod append;
 mod bulk;
 mod client;
 mod dialect;
+mod erase;
 mod error;
 mod feed;
 mod group;
@@ -33,7 +34,7 @@ use uuid::Uuid;
 pub use self::{
     error::{Result, StoreError},
     open::{OpenOptions, StoreUrl, open},
-    sql::{all_statements, schema},
+    sql::all_statements,
 };
 use crate::{
     domain::{

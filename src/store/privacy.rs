@@ -1,4 +1,4 @@
-//! The rights of people: find, export, erase.
+//! The rights of people: find and export; erasing is in [`super::erase`].
 //!
 //! Whose lead it is, is decided inside the transaction that acts on it, from rows that are still there when
 //! it commits: each deletion names the revision it was judged at, and a row that moved on makes the whole
@@ -16,17 +16,12 @@ use super::{
     },
     dialect::{Columns as _, Dialect, values},
     error::retrying,
-    ledger::entry_at,
     sql::{LEAD_COLUMNS, Sql, SqlStore, lead_at, lead_columns, statements},
     tx::Tx,
 };
 use crate::{
     clock::from_micros,
-    domain::{
-        erasure::ErasureOutcome,
-        lead::LeadId,
-        subject::{CANDIDATES_MAX, Match},
-    },
+    domain::subject::{CANDIDATES_MAX, Match},
     ledger::{EntryKind, NewEntry},
 };
 
@@ -42,10 +37,6 @@ statements! {
     ADD_REQUEST = "INSERT INTO rights_request (client_id, request_id, kind, detail, verification, \
                    received_at, completed_at, leads) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    REQUEST = "SELECT detail, received_at, leads FROM rights_request \
-               WHERE client_id = $1 AND request_id = $2";
-    ENTRIES = "SELECT sequence, kind, lead_id, client_id, request_id, detail, submission, at, hash \
-               FROM ledger WHERE sequence >= $1 AND sequence <= $2 ORDER BY sequence";
     // Who was given a lead by the feed, and when first; by role, so that a client that was never
     // given anything costs one look-up.
     DELIVERED = "SELECT client.name, (SELECT delivery.delivered_at FROM delivery \
@@ -57,12 +48,6 @@ statements! {
                 WHERE ledger.lead_id = $1 AND ledger.kind = 9 \
                 GROUP BY client.name ORDER BY client.name";
 }
-
-pub(super) static DELETE_LEADS: Bulk = Bulk::new(
-    "DELETE FROM lead WHERE (id, revision) IN (",
-    &[Uuid, Int],
-    ")",
-);
 
 pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
     "SELECT id FROM lead WHERE (id, revision) IN (",
@@ -144,72 +129,29 @@ impl<DB: Dialect> Sql<DB> {
     }
 
     /// Appends and commits.
-    async fn record(&self, mut tx: Tx<DB>, entries: &[NewEntry], now: Timestamp) -> Result<()> {
+    pub(super) async fn record(
+        &self,
+        mut tx: Tx<DB>,
+        entries: &[NewEntry],
+        now: Timestamp,
+    ) -> Result<()> {
         let entries = tx.append(entries, now).await?;
         tx.commit().await?;
         self.signal.moved(&entries);
         Ok(())
     }
-
-    async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure> {
-        let mut tx = Tx::begin(&self.writer).await?;
-        if !order.dry_run
-            && let Some(first) = tx.first_answer(subject).await?
-        {
-            return Ok(first);
-        }
-        let Selection { leads, unconfirmed } = tx.select(subject).await?;
-        let outcomes: Vec<(LeadId, ErasureOutcome)> = leads
-            .iter()
-            .map(|candidate| &candidate.lead.facts)
-            .map(|facts| {
-                (
-                    facts.id,
-                    ErasureOutcome::of(facts.restrictions, order.confirmed),
-                )
-            })
-            .collect();
-        let ground = order.ground as i64;
-        let mut erasure = Erasure {
-            outcomes,
-            unconfirmed,
-            entries: Vec::new(),
-            ground,
-            received_at: subject.received_at,
-        };
-        if order.dry_run {
-            // Looking is recorded too, but the request's key is not used up.
-            let looked = NewEntry::new(EntryKind::SubjectFound, subject.client_id);
-            self.record(tx, &[looked], subject.now).await?;
-            return Ok(erasure);
-        }
-        tx.delete(&leads, &erasure.outcomes).await?;
-        let request = NewEntry::new(EntryKind::ErasureRequested, subject.client_id);
-        let mut entries = vec![request.request(subject.request_id).detail(ground)];
-        for (candidate, (id, outcome)) in leads.iter().zip(&erasure.outcomes) {
-            let kind = match outcome {
-                ErasureOutcome::Erased => EntryKind::Erased,
-                ErasureOutcome::Retained | ErasureOutcome::NeedsConfirmation => {
-                    EntryKind::ErasureRefused
-                }
-            };
-            let entry = NewEntry::new(kind, subject.client_id).lead(*id);
-            entries.push(
-                entry
-                    .submission(candidate.submission)
-                    .detail(*outcome as i64),
-            );
-        }
-        tx.add_request(subject, &entries).await?;
-        erasure.entries = tx.append(&entries, subject.now).await?;
-        tx.commit().await?;
-        self.signal.moved(&erasure.entries);
-        self.erased.send_replace(());
-        Ok(erasure)
-    }
 }
 
 impl<DB: Dialect> Tx<DB> {
+    /// Kind, number and detail of the entry that used the request's key, if one did.
+    pub(super) async fn request_of(
+        &mut self,
+        subject: &SubjectLookup<'_>,
+    ) -> Result<Option<DB::Row>> {
+        let key = values![subject.client_id, subject.request_id];
+        self.fetch_optional(REQUEST_ENTRY, key).await
+    }
+
     /// The entry that records a reading request: with the request's key the first time, without it when
     /// the same request is made again.
     async fn request_entry(
@@ -218,8 +160,7 @@ impl<DB: Dialect> Tx<DB> {
         kind: EntryKind,
     ) -> Result<NewEntry> {
         let entry = NewEntry::new(kind, subject.client_id).detail(subject.detail);
-        let key = values![subject.client_id, subject.request_id];
-        match self.fetch_optional(REQUEST_ENTRY, key).await? {
+        match self.request_of(subject).await? {
             None => Ok(entry.request(subject.request_id)),
             Some(row) if row.int(0)? == kind as i64 && row.int(2)? == subject.detail => Ok(entry),
             Some(_) => Err(StoreError::RequestIdReused),
@@ -227,7 +168,7 @@ impl<DB: Dialect> Tx<DB> {
     }
 
     /// The leads that are the person's, and those that may be.
-    async fn select(&mut self, subject: &SubjectLookup<'_>) -> Result<Selection> {
+    pub(super) async fn select(&mut self, subject: &SubjectLookup<'_>) -> Result<Selection> {
         let limit = i64::try_from(CANDIDATES_MAX).unwrap_or(i64::MAX - 1) + 1;
         let values = values![subject.index.email, subject.index.phone, limit];
         let mut selection = Selection::default();
@@ -311,30 +252,8 @@ impl<DB: Dialect> Tx<DB> {
         }
     }
 
-    /// Deletes the rows that are to be erased; fails if one moved on since it was judged.
-    async fn delete(
-        &mut self,
-        leads: &[Candidate],
-        outcomes: &[(LeadId, ErasureOutcome)],
-    ) -> Result<()> {
-        let mut values = Vec::new();
-        let mut expected = 0;
-        for (candidate, (_, outcome)) in leads.iter().zip(outcomes) {
-            if *outcome == ErasureOutcome::Erased {
-                let facts = &candidate.lead.facts;
-                values.extend(values![facts.id.uuid(), facts.revision]);
-                expected += 1;
-            }
-        }
-        if self.execute_bulk(&DELETE_LEADS, values).await? == expected {
-            Ok(())
-        } else {
-            Err(StoreError::Contended)
-        }
-    }
-
     /// Records the request whose entries are about to be appended: itself, then one for each lead.
-    async fn add_request(
+    pub(super) async fn add_request(
         &mut self,
         subject: &SubjectLookup<'_>,
         entries: &[NewEntry],
@@ -353,55 +272,5 @@ impl<DB: Dialect> Tx<DB> {
             i64::try_from(leads.len()).unwrap_or(i64::MAX),
         ];
         self.execute(ADD_REQUEST, row).await.map(|_| ())
-    }
-
-    /// What the first erasure with this key answered, if there was one.
-    ///
-    /// Nothing that identifies the person is kept, so a repeat for another person is told from the leads
-    /// that match now: one that the first call did not touch means that the key is used for something else.
-    async fn first_answer(&mut self, subject: &SubjectLookup<'_>) -> Result<Option<Erasure>> {
-        let key = || values![subject.client_id, subject.request_id];
-        let Some(row) = self.fetch_optional(REQUEST_ENTRY, key()).await? else {
-            return Ok(None);
-        };
-        if row.int(0)? != EntryKind::ErasureRequested as i64 {
-            return Err(StoreError::RequestIdReused);
-        }
-        let request = self.fetch_optional(REQUEST, key()).await?;
-        let request = request.ok_or(StoreError::Corrupt("an erasure without its request"))?;
-        let first = row.int(1)?;
-        let range = values![first, first + request.int(2)?];
-        let mut entries = Vec::new();
-        for row in self.fetch(ENTRIES, range).await? {
-            entries.push(entry_at(&row, 0)?);
-        }
-        let mut outcomes = Vec::new();
-        for entry in entries.iter().skip(1) {
-            let outcome = ErasureOutcome::from_number(entry.new.detail);
-            let (Some(id), Some(outcome)) = (entry.new.lead_id, outcome) else {
-                return Err(StoreError::Corrupt("an erasure entry without its lead"));
-            };
-            outcomes.push((id, outcome));
-        }
-        let unnamed = SubjectLookup {
-            named: &[],
-            ..*subject
-        };
-        let now = self.select(&unnamed).await?;
-        let touched = |id: LeadId| outcomes.iter().any(|(touched, _)| *touched == id);
-        if now
-            .leads
-            .iter()
-            .any(|candidate| !touched(candidate.lead.facts.id))
-        {
-            return Err(StoreError::RequestIdReused);
-        }
-        Ok(Some(Erasure {
-            outcomes,
-            unconfirmed: now.unconfirmed,
-            entries,
-            ground: request.int(0)?,
-            received_at: from_micros(request.int(1)?),
-        }))
     }
 }

@@ -11,7 +11,7 @@ use super::{
     bulk::Bulk,
     client,
     dialect::{Columns, Dialect, Value},
-    feed,
+    erase, feed,
     group::Queue,
     intake, keys, ledger, open, privacy,
     signal::Signal,
@@ -92,6 +92,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
     let lists = [
         append::STATEMENTS,
         client::STATEMENTS,
+        erase::STATEMENTS,
         feed::STATEMENTS,
         keys::STATEMENTS,
         ledger::STATEMENTS,
@@ -102,7 +103,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         &append::INSERT_ENTRIES,
         &intake::INSERT_LEADS,
         &intake::FIND_REQUESTS,
-        &privacy::DELETE_LEADS,
+        &erase::DELETE_LEADS,
         &privacy::UNCHANGED_LEADS,
     ];
     lists
@@ -115,15 +116,6 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
                 .flat_map(|bulk: &'static Bulk| bulk.texts(arrays)),
         )
         .collect()
-}
-
-/// Every table and column of the store, as the migrations make them.
-///
-/// For the test that holds schema and data inventory equal: read from the SQLite migrations, which the
-/// same test compares with a migrated PostgreSQL.
-#[must_use]
-pub fn schema() -> &'static str {
-    include_str!("../../migrations/sqlite/0001_main_job.sql")
 }
 
 /// The columns that [`lead_at`] reads, in its order.

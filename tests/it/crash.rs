@@ -3,9 +3,7 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,27 +16,23 @@ use lead_intake::{
     store::StoreUrl,
 };
 use secrecy::ExposeSecret as _;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-    process::{Child, Command},
-    sync::Semaphore,
-    task::JoinSet,
-};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tonic::{
     metadata::AsciiMetadataValue, service::interceptor::InterceptedService, transport::Endpoint,
 };
 
-use crate::{steps::pull_all, support::*};
+use crate::{
+    steps::pull_all,
+    support::{binary::Binary, *},
+};
 
 const CYCLES: u32 = 20;
 const CLIENTS: usize = 16;
 
 /// The program, serving.
 struct Program {
-    child: Child,
+    binary: Binary,
     dir: PathBuf,
-    api: SocketAddr,
     /// From its start until it said that it was ready.
     ready_after: Duration,
 }
@@ -46,59 +40,33 @@ struct Program {
 impl Program {
     async fn start(world: &World, dir: &Path) -> Self {
         let started = Instant::now();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lead-intake"));
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--data-dir",
-        ]);
-        command
-            .arg(dir)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .kill_on_drop(true);
-        if let StoreUrl::Postgres(url) = &world.url {
-            command.env("LEAD_INTAKE_DATABASE_URL", url.expose_secret());
-        }
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = Vec::new();
-        let (api, admin) = loop {
-            let line = lines.next_line().await.unwrap();
-            let Some(line) = line else {
-                panic!("it did not start: {said:#?}")
-            };
-            if let Some(addresses) = line.strip_prefix("listening on ") {
-                let (api, rest) = addresses.split_once(" (API) and ").unwrap();
-                let admin = rest.split_once(' ').unwrap().0;
-                break (api.parse().unwrap(), admin.parse().unwrap());
-            }
-            said.push(line);
+        let url = match &world.url {
+            StoreUrl::Postgres(url) => Some(("LEAD_INTAKE_DATABASE_URL", url.expose_secret())),
+            StoreUrl::Sqlite(_) => None,
         };
-        // Whoever writes to a full pipe stops.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        eventually(async || is_ready(admin).await.then_some(())).await;
+        let binary = Binary::serve(dir, url.as_slice()).await;
+        eventually(async || {
+            let answer = binary.probe("/readyz").await;
+            answer.contains(" 200 ").then_some(())
+        })
+        .await;
         Self {
-            child,
+            binary,
             dir: dir.to_owned(),
-            api,
             ready_after: started.elapsed(),
         }
     }
 
     /// Ends it at once, as a power cut would for the program itself.
     async fn kill(mut self) {
-        self.child.start_kill().unwrap();
-        self.child.wait().await.unwrap();
+        self.binary.child.start_kill().unwrap();
+        self.binary.child.wait().await.unwrap();
     }
 
     fn caller(&self, role: &str) -> Caller {
         let token = std::fs::read_to_string(self.dir.join("tokens").join(role)).unwrap();
         let header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", self.api))
+        let channel = Endpoint::from_shared(self.binary.url())
             .unwrap()
             .connect_lazy();
         InterceptedService::new(channel, Bearer::new(header))
@@ -113,17 +81,6 @@ impl Program {
             .into_inner();
         assert!(verified.intact, "{verified:?}");
     }
-}
-
-async fn is_ready(admin: SocketAddr) -> bool {
-    let Ok(mut stream) = TcpStream::connect(admin).await else {
-        return false;
-    };
-    let request = b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    let mut answer = Vec::new();
-    stream.write_all(request).await.is_ok()
-        && stream.read_to_end(&mut answer).await.is_ok()
-        && answer.starts_with(b"HTTP/1.1 200")
 }
 
 /// What one client knows about its own submissions.
