@@ -42,6 +42,9 @@ impl<DB: Dialect> Sql<DB> {
         if !order.dry_run
             && let Some(first) = tx.first_answer(subject).await?
         {
+            // What is still unconfirmed was looked up afresh: that is recorded as any look-up.
+            let looked = NewEntry::new(EntryKind::SubjectFound, subject.client_id);
+            self.record(tx, &[looked], subject.now).await?;
             return Ok(first);
         }
         let Selection { leads, unconfirmed } = tx.select(subject).await?;

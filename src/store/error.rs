@@ -133,11 +133,22 @@ impl StoreError {
 const ATTEMPTS: usize = 3;
 
 /// Runs a write until it succeeds or fails for good.
-pub(super) async fn retrying<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
+pub(super) async fn retrying<T, F>(attempt: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    for _ in 1..ATTEMPTS {
+    retrying_at_most(ATTEMPTS, attempt).await
+}
+
+/// The same with another limit: for races that are lost to one's own kind.
+pub(super) async fn retrying_at_most<T, F>(
+    attempts: usize,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    for _ in 1..attempts {
         match attempt().await {
             Err(error) if error.is_transient() => {}
             done => return done,

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{
     Acknowledgement, FeedChange, FeedPage, FeedStore, Result, StoreError, StoredLead,
     dialect::{Columns, Dialect, values},
-    error::retrying,
+    error::retrying_at_most,
     sql::{LEAD_COLUMNS, Sql, SqlStore, lead_at, lead_columns, statements},
     tx::Tx,
 };
@@ -51,6 +51,8 @@ statements! {
     HEAD = "SELECT sequence FROM ledger_head WHERE id = 1";
 }
 
+/// Rounds that a page takes part in when its client reads with several connections at once.
+const PULLERS_MAX: usize = 32;
 /// Rows read for one page before it is given back short: keeps a call over a long run of erased leads
 /// from holding its caller and its connection.
 const SCAN_MAX: i64 = 10_000;
@@ -66,7 +68,9 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
     }
 
     async fn page(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage> {
-        retrying(|| self.sql.deliver(client_id, after, limit)).await
+        // Of several readers of one client one wins each round, and the others find less to record.
+        let deliver = || self.sql.deliver(client_id, after, limit);
+        retrying_at_most(PULLERS_MAX, deliver).await
     }
 
     async fn acknowledge(

@@ -179,4 +179,21 @@ on_both! {
         assert_eq!(changes.iter().map(heard).collect::<Vec<_>>(), [(ChangeKind::Erased, &*id)]);
         replica.stop().await;
     }
+
+    /// Several readers of one client at once, each from the start: every one gets the whole feed, and none
+    /// is told to try again.
+    async fn readers_of_one_client_do_not_fail_each_other(backend: Backend) {
+        let world = World::new(backend).await;
+        let replica = world.start().await;
+        for number in 0..40 {
+            submit_mail(&replica, &format!("readers-{number}@example.no")).await;
+        }
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let mut crm = replica.crm();
+            readers.spawn(async move { pull_all(&mut crm, "", 1).await.0.len() });
+        }
+        assert_eq!(readers.join_all().await, [40; 8]);
+        replica.stop().await;
+    }
 }
