@@ -145,7 +145,7 @@ impl Server {
         let routes = routes(&self.parts, health, &stop);
         let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
         let layers = tower::ServiceBuilder::new()
-            .layer(ObserveLayer::new(self.access.clone()))
+            .layer(ObserveLayer::new(&self.access))
             .layer(CatchPanicLayer::custom(|_| {
                 tonic::Status::from(Refusal::Internal).into_http::<tonic::body::Body>()
             }))

@@ -63,7 +63,8 @@ pub fn quiet_panics() {
         let place = panic
             .location()
             .map_or_else(|| "?".to_owned(), ToString::to_string);
-        tracing::error!(place, "panic");
+        let request_id = crate::rpc::observe::request_id();
+        tracing::error!(place, request_id, "panic");
     }));
 }
 

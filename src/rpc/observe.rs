@@ -4,35 +4,126 @@
 //! method that does not exist counts as "unknown": the number of series is bounded.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame};
+use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
-use tracing::Instrument as _;
 
 use super::{auth::Access, status::Refusal};
 use crate::{seal::random, token::Role};
 
+/// Methods of health and reflection.
+const GRPC: &str = "grpc";
+/// Everything else.
+const UNKNOWN: &str = "unknown";
 /// The header that names a call in the log.
 pub const REQUEST_ID: &str = "x-request-id";
 
+tokio::task_local! {
+    static CURRENT: CallId;
+}
+
+/// Names a call in the log. Ours, not the caller's: what strangers choose can carry anything into a log.
+#[derive(Clone, Copy)]
+struct CallId([u8; 8]);
+
+impl CallId {
+    fn text(self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+}
+
+/// The identifier of the call that is being answered, for a line in the log; empty outside of one.
+#[must_use]
+pub fn request_id() -> String {
+    CURRENT.try_with(|id| id.text()).unwrap_or_default()
+}
+
 /// Observes calls.
 #[derive(Clone, Debug)]
-pub struct ObserveLayer(Arc<Access>);
+pub struct ObserveLayer(Arc<HashMap<String, Arc<Method>>>);
+
+/// A method and its metrics, looked up once: by their labels they would be for every call.
+struct Method {
+    path: String,
+    duration: Histogram,
+    /// Calls that went well, by role; the last is for none.
+    ok: [Counter; ROLES],
+}
+
+/// The roles, and none.
+const ROLES: usize = Role::ALL.len() + 1;
+
+impl std::fmt::Debug for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
+impl Method {
+    fn new(path: &str) -> Arc<Self> {
+        let ok = std::array::from_fn(|place| {
+            let role = Role::ALL.get(place).map_or("none", |role| role.name());
+            calls(path, Code::Ok, role)
+        });
+        let duration =
+            metrics::histogram!("lead_intake_call_duration_seconds", "method" => path.to_owned());
+        Arc::new(Self {
+            path: path.to_owned(),
+            duration,
+            ok,
+        })
+    }
+
+    /// Whether it is one of the contract.
+    fn is_known(&self) -> bool {
+        self.path.starts_with('/')
+    }
+}
+
+fn calls(path: &str, code: Code, role: &'static str) -> Counter {
+    metrics::counter!(
+        "lead_intake_calls_total",
+        "method" => path.to_owned(), "code" => code_name(code), "role" => role
+    )
+}
 
 impl ObserveLayer {
     /// A layer that knows these methods.
     #[must_use]
-    pub fn new(access: Arc<Access>) -> Self {
-        Self(access)
+    pub fn new(access: &Access) -> Self {
+        let paths = access
+            .methods()
+            .map(|(path, _)| path)
+            .chain([GRPC, UNKNOWN]);
+        Self(Arc::new(
+            paths
+                .map(|path| (path.to_owned(), Method::new(path)))
+                .collect(),
+        ))
+    }
+
+    fn method(&self, path: &str) -> Option<Arc<Method>> {
+        let known = self.0.get(path).filter(|method| method.is_known());
+        let other = || {
+            self.0.get(if path.starts_with("/grpc.") {
+                GRPC
+            } else {
+                UNKNOWN
+            })
+        };
+        known.or_else(other).cloned()
     }
 }
 
@@ -42,7 +133,7 @@ impl<S> Layer<S> for ObserveLayer {
     fn layer(&self, inner: S) -> ObserveService<S> {
         ObserveService {
             inner,
-            access: self.0.clone(),
+            layer: self.clone(),
         }
     }
 }
@@ -51,7 +142,7 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Clone, Debug)]
 pub struct ObserveService<S> {
     inner: S,
-    access: Arc<Access>,
+    layer: ObserveLayer,
 }
 
 impl<S, B> Service<Request<Body>> for ObserveService<S>
@@ -70,82 +161,75 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let path = request.uri().path();
-        let method: Arc<str> = if self.access.roles(path).is_some() {
-            path.into()
-        } else if path.starts_with("/grpc.") {
-            // Health and reflection.
-            "grpc".into()
-        } else {
-            "unknown".into()
-        };
-        // Ours, not the caller's: a name that strangers choose can carry anything into the log.
-        let id = data_encoding::HEXLOWER.encode(&random::<8>().unwrap_or_default());
-        let span = tracing::info_span!("call", method = &*method, request_id = %id);
+        let id = CallId(random().unwrap_or_default());
+        let method = self.layer.method(request.uri().path());
         let call = Call {
+            id,
             method,
             role: None,
             start: Instant::now(),
-            span: span.clone(),
         };
-        let future = self.inner.call(request);
-        let answer = async move {
-            let response = future.await?;
-            Ok(finish(response, call, &id))
-        };
-        Box::pin(answer.instrument(span))
+        // The inner services begin their work in `call`, so that is inside the scope too.
+        let future = CURRENT.sync_scope(id, || self.inner.call(request));
+        Box::pin(CURRENT.scope(id, async move { Ok(finish(future.await?, call)) }))
     }
 }
 
 /// A call under way.
 struct Call {
-    method: Arc<str>,
+    id: CallId,
+    method: Option<Arc<Method>>,
     role: Option<Role>,
     start: Instant,
-    span: tracing::Span,
 }
 
 impl Call {
-    /// Whether the method is one of the contract.
-    fn is_known(&self) -> bool {
-        self.method.starts_with('/')
+    fn path(&self) -> &str {
+        self.method.as_ref().map_or(UNKNOWN, |method| &method.path)
     }
 
     fn done(&self, code: Code) {
         let duration = self.start.elapsed();
         let role = self.role.map_or("none", Role::name);
-        let labels = [
-            ("method", self.method.to_string()),
-            ("code", code_name(code).to_owned()),
-            ("role", role.to_owned()),
-        ];
-        metrics::counter!("lead_intake_calls_total", &labels).increment(1);
-        metrics::histogram!("lead_intake_call_duration_seconds", "method" => self.method.to_string())
-            .record(duration.as_secs_f64());
-        let duration_ms = duration.as_secs_f64() * 1e3;
-        let code = code_name(code);
+        if let Some(method) = &self.method {
+            method.duration.record(duration.as_secs_f64());
+            match code {
+                Code::Ok => {
+                    method.ok[self.role.map_or(ROLES, |role| role as usize) - 1].increment(1);
+                }
+                _ => calls(&method.path, code, role).increment(1),
+            }
+        }
+        let (method, duration_ms) = (self.path(), duration.as_secs_f64() * 1e3);
         // At "debug", since a busy server would otherwise write more log than leads; failures stand out.
         match code {
-            "INTERNAL" | "UNAVAILABLE" | "UNKNOWN" | "DATA_LOSS" => {
-                tracing::warn!(parent: &self.span, code, role, duration_ms, "call failed");
+            Code::Internal | Code::Unavailable | Code::Unknown | Code::DataLoss => {
+                let (code, request_id) = (code_name(code), self.id.text());
+                tracing::warn!(method, code, role, duration_ms, request_id, "call failed");
             }
-            _ => tracing::debug!(parent: &self.span, code, role, duration_ms, "call"),
+            _ if tracing::enabled!(tracing::Level::DEBUG) => {
+                let (code, request_id) = (code_name(code), self.id.text());
+                tracing::debug!(method, code, role, duration_ms, request_id, "call");
+            }
+            _ => {}
         }
     }
 }
 
-fn finish<B>(response: Response<B>, mut call: Call, id: &str) -> Response<Body>
+fn finish<B>(response: Response<B>, mut call: Call) -> Response<Body>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     call.role = response.extensions().get().copied();
+    let id = call.id.text();
+    let known = call.method.as_ref().is_some_and(|method| method.is_known());
     let mut response = match status_of(response.headers()) {
         Some(status) => {
             call.done(status.code());
             if status.details().is_empty() && status.code() != Code::Ok {
                 // Made by a library, not by us: its text may quote what was sent.
-                constant(status.code(), call.is_known()).into_http()
+                constant(status.code(), known).into_http()
             } else {
                 response.map(Body::new)
             }
@@ -158,7 +242,7 @@ where
             })
         }),
     };
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

@@ -13,6 +13,7 @@ pub use self::{
     refusal::Refusal,
     violations::{Fault, Violations},
 };
+use super::observe::request_id;
 use crate::store::StoreError;
 
 /// The domain of every reason.
@@ -36,7 +37,7 @@ fn store_status(error: &StoreError) -> Status {
         StoreError::TooManyCandidates => Refusal::TooManyCandidates,
         StoreError::Shared(error) => return store_status(error),
         StoreError::Database(_) | StoreError::Lost => {
-            tracing::error!(%error, "the store failed");
+            tracing::error!(%error, request_id = request_id(), "the store failed");
             Refusal::Unavailable
         }
         StoreError::Corrupt(_)
@@ -46,7 +47,7 @@ fn store_status(error: &StoreError) -> Status {
         | StoreError::NewerSchema
         | StoreError::Migration(_)
         | StoreError::Setting(_) => {
-            tracing::error!(%error, "the store cannot be used");
+            tracing::error!(%error, request_id = request_id(), "the store cannot be used");
             Refusal::Internal
         }
     };
