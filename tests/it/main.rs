@@ -20,6 +20,7 @@ mod concurrency;
 mod crash;
 mod erasure;
 mod feed;
+mod log;
 mod main_job;
 mod matching;
 mod no_entry_no_change;
