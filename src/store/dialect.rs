@@ -1,7 +1,8 @@
 //! Everything the two databases do differently, and nothing else.
 //!
 //! The statements are one text for both: `$1` placeholders, named columns, row locks by `UPDATE`. What is
-//! left are types of the driver, how a write transaction begins, and how a connection is set up (`open`).
+//! left are types of the driver, how a write transaction begins, how a list of rows is written into a
+//! statement ([`super::bulk`]: five statements have one), and how a connection is set up (`open`).
 
 use std::fmt;
 

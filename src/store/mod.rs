@@ -4,7 +4,7 @@
 //! ([`IntakeStore`] cannot read leads); [`sql::SqlStore`] implements them all, a file for each; what the databases do
 //! differently is in [`dialect`]. The rules: one call is one method is one transaction, its ledger entries
 //! included, appended last ([`append`]); statements are constants beside their use, the same text for both
-//! databases; every list has a bound. To add a call: a trait method here, a body in the file of its
+//! databases but for lists of rows ([`bulk`]); every list has a bound. To add a call: a trait method here, a body in the file of its
 //! capability, its statements in that file's `statements!` (a test prepares them all on both databases).
 
 mod append;
