@@ -55,6 +55,58 @@ const RULES: &[(&str, &str)] = &[
         "EraseSubjectRequest.ground",
         "custom(function = \"crate::rpc::rules::chosen\")",
     ),
+    (
+        "WithdrawConsentRequest.lead_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    (
+        "CloseLeadRequest.lead_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    (
+        "CloseLeadRequest.outcome",
+        "custom(function = \"crate::rpc::rules::chosen\")",
+    ),
+    ("EraseSubjectRequest.language", "length(max = 16)"),
+    (
+        "RectifyLeadRequest.request_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    (
+        "RectifyLeadRequest.lead_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    ("RectifyLeadRequest.expected_revision", "range(min = 1)"),
+    (
+        "RestrictLeadRequest.request_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    (
+        "RestrictLeadRequest.lead_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    (
+        "RestrictLeadRequest.reason",
+        "custom(function = \"crate::rpc::rules::chosen\")",
+    ),
+    (
+        "LiftRestrictionRequest.request_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    (
+        "LiftRestrictionRequest.lead_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    (
+        "LiftRestrictionRequest.reason",
+        "custom(function = \"crate::rpc::rules::chosen\")",
+    ),
+    ("ObjectToProcessingRequest.request", "nested"),
+    (
+        "ObjectToProcessingRequest.kind",
+        "custom(function = \"crate::rpc::rules::chosen\")",
+    ),
+    ("ObjectToProcessingRequest.language", "length(max = 16)"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -83,6 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .iter()
         .filter_map(|(path, _)| path.split('.').next())
         .collect();
+    validated.sort_unstable();
     validated.dedup();
     for message in validated {
         builder = builder.message_attribute(

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         contact::Region,
         notice::Controller,
-        retention::{MAX_AGE_DAYS_CAP, RetentionPolicy},
+        retention::{GraceDays, MAX_AGE_DAYS_CAP, RetentionPolicy},
     },
     rpc::intake::IntakeSettings,
     store::StoreUrl,
@@ -118,6 +118,9 @@ struct RetentionSection {
     max_age: String,
     #[serde(default = "no_time")]
     closed_grace: String,
+    answered_grace: Option<String>,
+    not_relevant_grace: Option<String>,
+    converted_grace: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -247,10 +250,21 @@ fn retention(section: &RetentionSection) -> Result<RetentionPolicy, ConfigError>
             "retention.max_age must be from P1D to P3Y".to_owned(),
         ));
     }
-    let closed_grace_days = days("retention.closed_grace", &section.closed_grace)?;
+    let every = days("retention.closed_grace", &section.closed_grace)?;
+    let grace = |key: &str, own: Option<&String>| own.map_or(Ok(every), |text| days(key, text));
     Ok(RetentionPolicy {
         max_age_days,
-        closed_grace_days,
+        grace: GraceDays {
+            answered: grace("retention.answered_grace", section.answered_grace.as_ref())?,
+            not_relevant: grace(
+                "retention.not_relevant_grace",
+                section.not_relevant_grace.as_ref(),
+            )?,
+            converted: grace(
+                "retention.converted_grace",
+                section.converted_grace.as_ref(),
+            )?,
+        },
     })
 }
 

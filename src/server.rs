@@ -196,7 +196,6 @@ fn routes<H: tonic_health::pb::health_server::Health>(
     health: tonic_health::pb::health_server::HealthServer<H>,
     stop: &CancellationToken,
 ) -> Routes {
-    let unsealer = Unsealer::new(parts.keys.clone());
     let retention = parts.settings.retention;
     let intake = Intake::new(
         parts.store.clone(),
@@ -207,7 +206,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
     );
     let crm = Crm::new(
         parts.store.clone(),
-        unsealer.clone(),
+        Unsealer::new(parts.keys.clone()),
         parts.clock.clone(),
         stop.clone(),
         retention,
@@ -219,7 +218,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
     };
     let privacy = Privacy::new(
         parts.store.clone(),
-        unsealer,
+        parts.keys.clone(),
         parts.clock.clone(),
         exporter,
         parts.settings.region,

@@ -74,6 +74,7 @@ pub(super) async fn run(args: &EraseArgs) -> anyhow::Result<Verdict> {
         ground: args.ground as i32,
         dry_run: args.dry_run,
         confirm_supersedes_restriction: args.confirm_supersedes_restriction,
+        language: String::new(),
     };
     let session = args.connect.connect(Role::Privacy).await?;
     let mut privacy = session.privacy();

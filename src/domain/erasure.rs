@@ -1,6 +1,8 @@
-//! When a lead may be erased, and why (Art. 17).
+//! Why a lead is erased, and what becomes of one whose erasure is asked for (Art. 17).
+//!
+//! Whether it may be erased says the table in [`super::lifecycle`].
 
-use super::lead::{RestrictionReason, Restrictions};
+use super::lifecycle::{Barred, Transition};
 
 /// The grounds of Art. 17(1). The numbers are those of the contract and of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,38 +60,41 @@ impl ErasureOutcome {
         })
     }
 
-    /// What becomes of a lead under these restrictions.
+    /// What becomes of a lead when its erasure is asked for: [`super::lifecycle::Act::Erase`] decides.
     #[must_use]
-    pub fn of(restrictions: Restrictions, confirmed: bool) -> Self {
-        if restrictions.contains(RestrictionReason::ControllerLegalClaim) {
-            Self::Retained
-        } else if restrictions.is_empty() || confirmed {
-            Self::Erased
-        } else {
-            Self::NeedsConfirmation
+    pub fn of(asked: &Result<Transition, Barred>) -> Self {
+        match asked {
+            Ok(_) => Self::Erased,
+            Err(Barred::LegalClaim) => Self::Retained,
+            Err(_) => Self::NeedsConfirmation,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a withdrawal of consent did (Art. 7(3)). The numbers are those of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithdrawalOutcome {
+    /// The lead rested on consent and is erased.
+    Erased = 1,
+    /// The lead rests on Art. 6(1)(b) and stays, without the consent.
+    FlagWithdrawn = 2,
+    /// The lead is restricted: never used again, erased when that is lifted.
+    ErasedWhenLifted = 3,
+    /// There is no such lead.
+    NothingHeld = 4,
+}
 
-    /// Art. 17(3)(e) and 18: the controller's claim retains, the person's own wish asks back.
-    #[test]
-    fn art_17_3_e_outcome_table() {
-        let none = Restrictions::default();
-        let wish = none.with(RestrictionReason::AccuracyContested);
-        let claim = none.with(RestrictionReason::ControllerLegalClaim);
-        let both = wish.with(RestrictionReason::ControllerLegalClaim);
-        for (restrictions, confirmed, expected) in [
-            (none, false, ErasureOutcome::Erased),
-            (wish, false, ErasureOutcome::NeedsConfirmation),
-            (wish, true, ErasureOutcome::Erased),
-            (claim, true, ErasureOutcome::Retained),
-            (both, true, ErasureOutcome::Retained),
-        ] {
-            assert_eq!(ErasureOutcome::of(restrictions, confirmed), expected);
-        }
-    }
+/// Why a lead was erased, as its tombstone says. The numbers are those of the contract and of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErasureCause {
+    /// The person, or the controller for one of the grounds of Art. 17(1), asked for it.
+    Request = 1,
+    /// The consent it rested on was withdrawn (Art. 7(3)).
+    ConsentWithdrawn = 2,
+    /// The enquiry was closed, and its grace is over.
+    Closed = 3,
+    /// It reached the longest time that a lead may stay.
+    TimeEnded = 4,
+    /// Its restriction was lifted after its time or its consent had ended.
+    RestrictionLifted = 5,
 }

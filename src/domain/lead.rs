@@ -8,6 +8,7 @@ use zeroize::ZeroizeOnDrop;
 
 use super::{
     contact::{Email, Line, Phone},
+    lifecycle::FieldSet,
     notice::NoticeVersion,
 };
 
@@ -132,6 +133,54 @@ pub struct Content {
     pub email: String,
 }
 
+/// A correction of some fields (Art. 16): what is in `fields` takes the value in `values`, or none.
+#[derive(Clone, Debug)]
+pub struct Amendment {
+    /// Which fields.
+    pub fields: FieldSet,
+    /// Their values.
+    pub values: NewContent,
+}
+
+/// A correction that would leave a lead nobody could answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Incomplete {
+    /// Neither name nor company would remain.
+    #[error("name or company must remain")]
+    NameOrCompany,
+    /// Neither phone nor e-mail would remain.
+    #[error("phone or e-mail must remain")]
+    PhoneOrEmail,
+}
+
+impl Amendment {
+    /// The content as corrected.
+    pub fn apply(&self, content: &Content) -> Result<Content, Incomplete> {
+        let values = self.values.to_content();
+        let pick = |field, value: &str, old: &str| {
+            let text = if self.fields.contains(field) {
+                value
+            } else {
+                old
+            };
+            text.to_owned()
+        };
+        let amended = Content {
+            name: pick(FieldSet::NAME, &values.name, &content.name),
+            company: pick(FieldSet::COMPANY, &values.company, &content.company),
+            phone: pick(FieldSet::PHONE, &values.phone, &content.phone),
+            email: pick(FieldSet::EMAIL, &values.email, &content.email),
+        };
+        if amended.name.is_empty() && amended.company.is_empty() {
+            Err(Incomplete::NameOrCompany)
+        } else if amended.phone.is_empty() && amended.email.is_empty() {
+            Err(Incomplete::PhoneOrEmail)
+        } else {
+            Ok(amended)
+        }
+    }
+}
+
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Content(..)")
@@ -166,8 +215,8 @@ pub struct LeadFacts {
     pub notice_version: String,
     /// When it was submitted.
     pub submitted_at: Timestamp,
-    /// When the enquiry was closed, if it was.
-    pub closed_at: Option<Timestamp>,
+    /// How and when the enquiry was closed, if it was.
+    pub closing: Option<Closing>,
     /// Why it is restricted, if it is.
     pub restrictions: Restrictions,
     /// Counts the changes of the row, from 1.
@@ -180,7 +229,7 @@ impl LeadFacts {
     pub fn state(&self) -> LeadState {
         if !self.restrictions.is_empty() {
             LeadState::Restricted
-        } else if self.closed_at.is_some() {
+        } else if self.closing.is_some() {
             LeadState::Closed
         } else {
             LeadState::Available
@@ -205,6 +254,37 @@ pub enum LeadState {
     Closed,
 }
 
+/// How an enquiry ended. The numbers are those of the contract, of the database and of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseOutcome {
+    /// It was answered.
+    Answered = 1,
+    /// There was nothing to answer.
+    NotRelevant = 2,
+    /// The person became a customer: the CRM keeps its own record of them.
+    Converted = 3,
+}
+
+impl CloseOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Answered, Self::NotRelevant, Self::Converted];
+
+    /// The outcome with this number.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| *it as i64 == number)
+    }
+}
+
+/// The end of an enquiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub outcome: CloseOutcome,
+}
+
 /// Why a lead is restricted. The numbers are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RestrictionReason {
@@ -218,6 +298,23 @@ pub enum RestrictionReason {
     ObjectionPending = 4,
     /// Art. 17(3)(e).
     ControllerLegalClaim = 5,
+}
+
+impl RestrictionReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::AccuracyContested,
+        Self::UnlawfulErasureOpposed,
+        Self::SubjectLegalClaim,
+        Self::ObjectionPending,
+        Self::ControllerLegalClaim,
+    ];
+
+    /// The reason with this number.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| *it as i64 == number)
+    }
 }
 
 /// A set of restriction reasons, stored as one number with a bit for each.
@@ -235,6 +332,25 @@ impl Restrictions {
     #[must_use]
     pub fn with(self, reason: RestrictionReason) -> Self {
         Self(self.0 | 1 << (reason as u8))
+    }
+
+    /// This set but for one reason.
+    #[must_use]
+    pub fn without(self, reason: RestrictionReason) -> Self {
+        Self(self.0 & !(1 << (reason as u8)))
+    }
+
+    /// The set as stored.
+    #[must_use]
+    pub fn bits(self) -> i64 {
+        self.0
+    }
+
+    /// The reasons, in order of their numbers.
+    pub fn reasons(self) -> impl Iterator<Item = RestrictionReason> {
+        RestrictionReason::ALL
+            .into_iter()
+            .filter(move |reason| self.contains(*reason))
     }
 
     /// Whether a reason is among them.

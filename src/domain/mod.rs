@@ -7,6 +7,7 @@
 pub mod contact;
 pub mod erasure;
 pub mod lead;
+pub mod lifecycle;
 pub mod notice;
 pub mod retention;
 pub mod subject;

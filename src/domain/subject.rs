@@ -5,7 +5,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     contact::{Email, Line, Phone},
-    lead::{Content, LeadId},
+    lead::{Content, LeadId, RestrictionReason},
+    lifecycle::Act,
 };
 
 /// Most leads one request may name, and most candidates one look-up may judge.
@@ -42,6 +43,36 @@ pub enum UnconfirmedReason {
     OtherName = 1,
     /// It has the same phone and another e-mail, as behind a switchboard.
     OtherEmail = 2,
+}
+
+/// What a person objects to. The numbers are those of the contract and of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectionKind {
+    /// Art. 21(1): the processing as such.
+    General = 1,
+    /// Art. 21(2): direct marketing.
+    DirectMarketing = 2,
+}
+
+impl ObjectionKind {
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        match number {
+            1 => Some(Self::General),
+            2 => Some(Self::DirectMarketing),
+            _ => None,
+        }
+    }
+
+    /// What it asks of each lead.
+    #[must_use]
+    pub fn act(self) -> Act {
+        match self {
+            Self::General => Act::Restrict(RestrictionReason::ObjectionPending),
+            Self::DirectMarketing => Act::ObjectToMarketing,
+        }
+    }
 }
 
 impl SubjectQuery {

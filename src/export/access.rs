@@ -142,7 +142,7 @@ fn copy(exporter: &Exporter, lead: &ExportedLead) -> Value {
         "consent": facts.consent,
         "noticeVersion": facts.notice_version,
         "submittedAt": facts.submitted_at.to_string(),
-        "closedAt": facts.closed_at.map(|time| time.to_string()),
+        "closedAt": facts.closing.map(|closing| closing.at.to_string()),
         "restricted": !facts.restrictions.is_empty(),
         "eraseBy": exporter.retention.erase_by(facts).to_string(),
     })

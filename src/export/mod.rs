@@ -5,6 +5,7 @@
 //! the Data Privacy Vocabulary and of schema.org. To add a format, add a [`Document`] and a file.
 
 mod access;
+mod explain;
 mod portability;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub use self::explain::{Refusal, objection};
 use crate::{
     domain::{
         lead::{Content, LeadFacts},

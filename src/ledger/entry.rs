@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::chain::{self, Hash};
-use crate::domain::lead::LeadId;
+use crate::domain::{lead::LeadId, lifecycle::Event};
 
 /// What happened. The numbers are those of the contract and are part of the hash: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,11 +31,13 @@ pub enum EntryKind {
     TokenIssued = 17,
     ClientRevoked = 18,
     Restored = 19,
+    ObjectionRequested = 20,
+    ReasonLifted = 21,
 }
 
 impl EntryKind {
     /// Every kind, in order of its number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Submitted,
         Self::Rectified,
         Self::ConsentWithdrawn,
@@ -55,6 +57,8 @@ impl EntryKind {
         Self::TokenIssued,
         Self::ClientRevoked,
         Self::Restored,
+        Self::ObjectionRequested,
+        Self::ReasonLifted,
     ];
 
     /// The kind with this number.
@@ -105,6 +109,28 @@ impl NewEntry {
             request_id: None,
             detail: 0,
             submission: 0,
+        }
+    }
+
+    /// The entry of something that happened to a lead; a tombstone names the number of its submission.
+    #[must_use]
+    pub fn of(event: Event, client_id: i64, lead: LeadId, submission: i64) -> Self {
+        let (kind, detail) = match event {
+            Event::Rectified(fields) => (EntryKind::Rectified, fields.bits()),
+            Event::ConsentWithdrawn => (EntryKind::ConsentWithdrawn, 0),
+            Event::Restricted(reason) => (EntryKind::Restricted, reason as i64),
+            Event::Released(reason) => (EntryKind::Released, reason as i64),
+            Event::ReasonLifted(reason) => (EntryKind::ReasonLifted, reason as i64),
+            Event::Objected => (EntryKind::Objected, 0),
+            Event::Closed(outcome) => (EntryKind::Closed, outcome as i64),
+            Event::Erased(cause) => (EntryKind::Erased, cause as i64),
+            Event::HandedOver(cause) => (EntryKind::HandedOver, cause as i64),
+        };
+        let entry = Self::new(kind, client_id).lead(lead).detail(detail);
+        if kind.is_tombstone() {
+            entry.submission(submission)
+        } else {
+            entry
         }
     }
 

@@ -13,12 +13,13 @@ use uuid::Uuid;
 
 use super::{
     auth::Caller,
-    convert, cursor,
-    status::{Refusal, Violations},
+    convert::{self, timestamp},
+    cursor,
+    status::{Fault, Refusal, Violations},
 };
 use crate::{
     clock::SharedClock,
-    domain::retention::RetentionPolicy,
+    domain::{lead::CloseOutcome, retention::RetentionPolicy},
     pb::{self, crm_service_server::CrmService},
     seal::Unsealer,
     store::{FeedPage, FeedStore},
@@ -177,9 +178,28 @@ impl CrmService for Crm {
 
     async fn close_lead(
         &self,
-        _: Request<pb::CloseLeadRequest>,
+        request: Request<pb::CloseLeadRequest>,
     ) -> Result<Response<pb::CloseLeadResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let client_id = Caller::of(&request)?.client().id;
+        let request = request.into_inner();
+        let mut violations = Violations::of_shape(&request);
+        let outcome = CloseOutcome::from_number(request.outcome.into()).ok_or(Fault::UnknownValue);
+        let outcome = violations.keep("outcome", outcome);
+        let id = request.lead_id.parse().map_err(|_| Fault::UuidInvalid);
+        let id = violations.keep("lead_id", id);
+        violations.check()?;
+        let (Some(id), Some(outcome)) = (id, outcome) else {
+            return Err(Refusal::MalformedMessage.into());
+        };
+        let closed = self
+            .store
+            .close_lead(client_id, id, outcome, &self.retention)
+            .await?
+            .ok_or(Refusal::LeadNotFound)?;
+        Ok(Response::new(pb::CloseLeadResponse {
+            outcome: closed.outcome as i32,
+            erase_by: Some(timestamp(closed.erase_by)),
+        }))
     }
 }
 

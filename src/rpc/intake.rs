@@ -8,12 +8,13 @@ use tonic::{Request, Response, Status};
 use super::{
     auth::Caller,
     convert::{self, timestamp},
-    status::{Refusal, Violations},
+    status::{Fault, Refusal, Violations},
 };
 use crate::{
     clock::SharedClock,
     domain::{
         contact::Region,
+        erasure::WithdrawalOutcome,
         notice::{Acceptance, Controller, Notice, NoticeRegistry, NoticeVersion, Rights},
         retention::RetentionPolicy,
     },
@@ -24,6 +25,17 @@ use crate::{
 
 /// The notice is in force by the date where its readers live.
 const TIME_ZONE: &str = "Europe/Oslo";
+
+/// What a person may still ask for a lead that stays after a withdrawal: access, rectification, erasure,
+/// restriction, portability, complaint. Art. 21(1) does not reach its basis.
+const RIGHTS_THAT_REMAIN: [&str; 6] = [
+    "eu-gdpr:A15",
+    "eu-gdpr:A16",
+    "eu-gdpr:A17",
+    "eu-gdpr:A18",
+    "eu-gdpr:A20",
+    "eu-gdpr:A77",
+];
 
 /// The service.
 #[derive(Debug)]
@@ -125,9 +137,27 @@ impl IntakeService for Intake {
 
     async fn withdraw_consent(
         &self,
-        _: Request<pb::WithdrawConsentRequest>,
+        request: Request<pb::WithdrawConsentRequest>,
     ) -> Result<Response<pb::WithdrawConsentResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let client_id = Caller::of(&request)?.client().id;
+        let request = request.into_inner();
+        let mut violations = Violations::of_shape(&request);
+        let id = request.lead_id.parse().map_err(|_| Fault::UuidInvalid);
+        let id = violations.keep("lead_id", id);
+        violations.check()?;
+        let id = id.ok_or(Refusal::MalformedMessage)?;
+        let policy = &self.settings.retention;
+        let done = self.store.withdraw(client_id, id, policy).await?;
+        let stays = matches!(
+            done.outcome,
+            WithdrawalOutcome::FlagWithdrawn | WithdrawalOutcome::ErasedWhenLifted
+        );
+        let rights = if stays { &RIGHTS_THAT_REMAIN[..] } else { &[] };
+        Ok(Response::new(pb::WithdrawConsentResponse {
+            outcome: done.outcome as i32,
+            applicable_rights: rights.iter().copied().map(str::to_owned).collect(),
+            receipt: String::new(),
+        }))
     }
 
     async fn get_privacy_notice(

@@ -1,4 +1,6 @@
-//! `PrivacyService`: the rights of people.
+//! `PrivacyService`: the rights of people. Acts on one lead are in [`act`].
+
+mod act;
 
 use std::sync::Arc;
 
@@ -13,17 +15,22 @@ use super::{
 };
 use crate::{
     clock::{SharedClock, due_at, from_micros},
-    domain::{contact::Region, erasure::ErasureGround, notice::Language},
+    domain::{contact::Region, erasure::ErasureGround, notice::Language, subject::Match},
     export::{Document, ExportedLead, Exporter},
+    ledger::EntryKind,
     pb::{self, privacy_service_server::PrivacyService},
-    seal::Unsealer,
-    store::{Erasure, ErasureOrder, Judge, PrivacyStore, StoreError, StoredLead, SubjectLookup},
+    seal::{KeyRing, Sealer, UnsealError, Unsealer},
+    store::{
+        Erasure, ErasureOrder, Judge, PrivacyStore, RightsCall, StoreError, StoredLead,
+        SubjectLookup,
+    },
 };
 
 /// The service.
 #[derive(Debug)]
 pub struct Privacy {
     store: Arc<dyn PrivacyStore>,
+    sealer: Sealer,
     unsealer: Unsealer,
     clock: SharedClock,
     exporter: Exporter,
@@ -36,14 +43,15 @@ impl Privacy {
     #[must_use]
     pub fn new(
         store: Arc<dyn PrivacyStore>,
-        unsealer: Unsealer,
+        keys: Arc<KeyRing>,
         clock: SharedClock,
         exporter: Exporter,
         region: Region,
     ) -> Self {
         Self {
             store,
-            unsealer,
+            sealer: Sealer::new(keys.clone()),
+            unsealer: Unsealer::new(keys),
             clock,
             exporter,
             region,
@@ -66,27 +74,25 @@ impl Privacy {
         judge: Judge<'a>,
     ) -> SubjectLookup<'a> {
         SubjectLookup {
-            client_id: caller.client().id,
-            request_id: call.request_id,
+            call: RightsCall {
+                client_id: caller.client().id,
+                request_id: call.request_id,
+                verification: call.verification,
+                received_at: call.received_at,
+                now: self.clock.now(),
+            },
             detail,
-            verification: call.verification,
-            received_at: call.received_at,
-            now: self.clock.now(),
             index: self.unsealer.subject_index(&call.query),
             named: &call.query.lead_ids,
             judge,
         }
     }
-}
 
-/// Decides on a candidate from its content. The blind index only finds; this is what proves.
-macro_rules! judge {
-    ($service:expr, $call:expr) => {
-        |stored: &StoredLead| {
-            let content = $service.unsealer.unseal(stored.facts.id, &stored.sealed)?;
-            Ok($call.query.judge(&content))
-        }
-    };
+    /// Decides on a candidate from its content. The blind index only finds; this is what proves.
+    fn judge(&self, stored: &StoredLead, call: &SubjectCall) -> Result<Match, UnsealError> {
+        let content = self.unsealer.unseal(stored.facts.id, &stored.sealed)?;
+        Ok(call.query.judge(&content))
+    }
 }
 
 #[tonic::async_trait]
@@ -98,7 +104,7 @@ impl PrivacyService for Privacy {
         let caller = Caller::of(&request)?.clone();
         let request = request.into_inner();
         let call = self.check(request.request.as_ref(), Violations::of_shape(&request))?;
-        let judge = judge!(self, call);
+        let judge = |stored: &StoredLead| self.judge(stored, &call);
         let lookup = self.lookup(&caller, &call, 0, &judge);
         let found = self.store.find(&lookup).await?;
         Ok(Response::new(pb::FindSubjectResponse {
@@ -119,7 +125,7 @@ impl PrivacyService for Privacy {
         let language = convert::language(&request.language, &mut violations);
         let call = self.check(request.request.as_ref(), violations)?;
         let wanted = wanted?;
-        let judge = judge!(self, call);
+        let judge = |stored: &StoredLead| self.judge(stored, &call);
         let lookup = self.lookup(&caller, &call, request.kind.into(), &judge);
         let export = self.store.export(&lookup).await?;
         let leads = export.selection.leads.iter().zip(export.disclosures);
@@ -154,16 +160,17 @@ impl PrivacyService for Privacy {
         if ground.is_none() {
             violations.add("ground", Fault::UnknownValue);
         }
+        let language = convert::language(&request.language, &mut violations);
         let call = self.check(request.request.as_ref(), violations)?;
         let order = ErasureOrder {
             ground: ground.ok_or(Refusal::MalformedMessage)?,
             dry_run: request.dry_run,
             confirmed: request.confirm_supersedes_restriction,
         };
-        let judge = judge!(self, call);
+        let judge = |stored: &StoredLead| self.judge(stored, &call);
         let lookup = self.lookup(&caller, &call, request.ground.into(), &judge);
         let erasure = self.store.erase(&lookup, order).await?;
-        Ok(Response::new(erased(&erasure, &call)))
+        Ok(Response::new(self.erased(&erasure, &call, language)))
     }
 
     async fn get_erasure_receipt(
@@ -175,34 +182,72 @@ impl PrivacyService for Privacy {
 
     async fn rectify_lead(
         &self,
-        _: Request<pb::RectifyLeadRequest>,
+        request: Request<pb::RectifyLeadRequest>,
     ) -> Result<Response<pb::RectifyLeadResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let caller = Caller::of(&request)?.clone();
+        let done = self.rectify(&caller, request.get_ref()).await?;
+        Ok(Response::new(done))
     }
 
     async fn restrict_lead(
         &self,
-        _: Request<pb::RestrictLeadRequest>,
+        request: Request<pb::RestrictLeadRequest>,
     ) -> Result<Response<pb::RestrictLeadResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let caller = Caller::of(&request)?.clone();
+        let done = self.restrict(&caller, request.get_ref()).await?;
+        Ok(Response::new(done))
     }
 
     async fn lift_restriction(
         &self,
-        _: Request<pb::LiftRestrictionRequest>,
+        request: Request<pb::LiftRestrictionRequest>,
     ) -> Result<Response<pb::LiftRestrictionResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let caller = Caller::of(&request)?.clone();
+        let done = self.lift(&caller, request.get_ref()).await?;
+        Ok(Response::new(done))
     }
 
     async fn object_to_processing(
         &self,
-        _: Request<pb::ObjectToProcessingRequest>,
+        request: Request<pb::ObjectToProcessingRequest>,
     ) -> Result<Response<pb::ObjectToProcessingResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let caller = Caller::of(&request)?.clone();
+        let done = self.object(&caller, request.get_ref()).await?;
+        Ok(Response::new(done))
     }
 }
 
 impl Privacy {
+    fn erased(
+        &self,
+        erasure: &Erasure,
+        call: &SubjectCall,
+        language: Language,
+    ) -> pb::EraseSubjectResponse {
+        let leads = erasure.outcomes.iter().map(|(id, outcome)| pb::ErasedLead {
+            lead_id: id.to_string(),
+            outcome: *outcome as i32,
+            refusal: self
+                .exporter
+                .refusal(*outcome, language, self.clock.now())
+                .map(|refusal| pb::Refusal {
+                    reason: refusal.reason.to_owned(),
+                    complaint: refusal.complaint,
+                    judicial_remedy: refusal.judicial_remedy.to_owned(),
+                }),
+        });
+        pb::EraseSubjectResponse {
+            leads: leads.collect(),
+            unconfirmed: erasure
+                .unconfirmed
+                .iter()
+                .map(convert::unconfirmed)
+                .collect(),
+            receipt: receipt(erasure, call),
+            due_at: Some(timestamp(due_at(erasure.received_at))),
+        }
+    }
+
     fn answer(
         &self,
         wanted: Document,
@@ -258,26 +303,6 @@ fn document(
     }
 }
 
-fn erased(erasure: &Erasure, call: &SubjectCall) -> pb::EraseSubjectResponse {
-    pb::EraseSubjectResponse {
-        leads: erasure
-            .outcomes
-            .iter()
-            .map(|(id, outcome)| pb::ErasedLead {
-                lead_id: id.to_string(),
-                outcome: *outcome as i32,
-            })
-            .collect(),
-        unconfirmed: erasure
-            .unconfirmed
-            .iter()
-            .map(convert::unconfirmed)
-            .collect(),
-        receipt: receipt(erasure, call),
-        due_at: Some(timestamp(due_at(erasure.received_at))),
-    }
-}
-
 fn receipt(erasure: &Erasure, call: &SubjectCall) -> Option<pb::ErasureReceipt> {
     let request = erasure.entries.first()?;
     let entries = erasure.entries.iter().map(|entry| pb::ReceiptEntry {
@@ -286,11 +311,12 @@ fn receipt(erasure: &Erasure, call: &SubjectCall) -> Option<pb::ErasureReceipt> 
             .new
             .lead_id
             .map_or_else(String::new, |id| id.to_string()),
-        // The request's own detail is its ground, which the receipt names beside.
-        outcome: entry
-            .new
-            .lead_id
-            .map_or(0, |_| i32::try_from(entry.new.detail).unwrap_or(0)),
+        outcome: match entry.new.kind {
+            // Its detail is the ground, which the receipt names beside.
+            EntryKind::ErasureRequested => 0,
+            kind if kind.is_tombstone() => pb::ErasureOutcome::Erased.into(),
+            _ => i32::try_from(entry.new.detail).unwrap_or(0),
+        },
         hash: HEXLOWER.encode(&entry.hash),
     });
     Some(pb::ErasureReceipt {

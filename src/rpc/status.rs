@@ -14,7 +14,10 @@ pub use self::{
     violations::{Fault, Violations},
 };
 use super::observe::request_id;
-use crate::store::StoreError;
+use crate::{
+    domain::{lead::Incomplete, lifecycle::Barred},
+    store::StoreError,
+};
 
 /// The domain of every reason.
 const DOMAIN: &str = "lead-intake";
@@ -28,6 +31,11 @@ impl From<StoreError> for Status {
 /// What the caller hears of a store's error; what happened is logged here, once.
 fn store_status(error: &StoreError) -> Status {
     let refusal = match error {
+        StoreError::Barred(Barred::Restricted) => Refusal::LeadRestricted,
+        StoreError::Barred(Barred::ReasonNotInForce) => Refusal::ReasonNotInForce,
+        StoreError::Barred(Barred::Hidden) => Refusal::LeadNotFound,
+        StoreError::RevisionMismatch => Refusal::RevisionMismatch,
+        StoreError::Incomplete(incomplete) => return incomplete_status(*incomplete),
         StoreError::QueueFull => Refusal::QueueFull,
         StoreError::Closing => Refusal::Stopping,
         StoreError::Contended => Refusal::Contended,
@@ -40,7 +48,10 @@ fn store_status(error: &StoreError) -> Status {
             tracing::error!(%error, request_id = request_id(), "the store failed");
             Refusal::Unavailable
         }
-        StoreError::Corrupt(_)
+        // An erasure answers these for each lead, not as an error.
+        StoreError::Barred(Barred::LegalClaim | Barred::NeedsConfirmation)
+        | StoreError::NoRandomness(_)
+        | StoreError::Corrupt(_)
         | StoreError::Unseal(_)
         | StoreError::ForeignKey(..)
         | StoreError::MissingKey(..)
@@ -52,4 +63,14 @@ fn store_status(error: &StoreError) -> Status {
         }
     };
     refusal.into()
+}
+
+/// A correction that would leave too little: bad input, though only the stored lead can tell.
+fn incomplete_status(incomplete: Incomplete) -> Status {
+    let mut violations = Violations::default();
+    match incomplete {
+        Incomplete::NameOrCompany => violations.add("fields.name", Fault::NameOrCompanyRequired),
+        Incomplete::PhoneOrEmail => violations.add("fields.email", Fault::PhoneOrEmailRequired),
+    }
+    violations.into()
 }

@@ -24,7 +24,7 @@ pub use self::{
 };
 use crate::domain::{
     contact::{Email, Phone},
-    lead::{Content, LawfulBasis, LeadId, NewLead},
+    lead::{Amendment, Content, LawfulBasis, LeadId, NewLead},
     subject::SubjectQuery,
 };
 
@@ -125,6 +125,38 @@ impl Sealer {
             consent: lead.consent,
             notice_version: lead.notice_version.as_str().to_owned(),
             submitted_at: now,
+        })
+    }
+}
+
+/// The content of a lead, sealed anew after a correction.
+#[derive(Clone)]
+pub struct Resealed {
+    /// The content, sealed.
+    pub sealed: Vec<u8>,
+    /// The key it is sealed with.
+    pub key_id: u32,
+    /// Look-up values of what was corrected; those of other fields stay as they are.
+    pub index: SubjectIndex,
+}
+
+impl Sealer {
+    /// Seals the corrected content of a lead.
+    pub fn reseal(
+        &self,
+        id: LeadId,
+        content: &Content,
+        amendment: &Amendment,
+    ) -> Result<Resealed, NoRandomness> {
+        let (key_id, key) = self.0.primary();
+        let values = &amendment.values;
+        Ok(Resealed {
+            sealed: envelope::seal(key, key_id, id, content, random()?),
+            key_id,
+            index: SubjectIndex {
+                email: values.email.as_ref().map(|it| email_index(&self.0, it)),
+                phone: values.phone.as_ref().map(|it| phone_index(&self.0, it)),
+            },
         })
     }
 }

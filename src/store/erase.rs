@@ -2,6 +2,8 @@
 //!
 //! One transaction: judge, delete, record. A repeat is answered from what was recorded the first time.
 
+use jiff::Timestamp;
+
 use super::{
     Candidate, Erasure, ErasureOrder, Result, Selection, StoreError, SubjectLookup,
     bulk::{
@@ -15,8 +17,14 @@ use super::{
 };
 use crate::{
     clock::from_micros,
-    domain::{erasure::ErasureOutcome, lead::LeadId},
-    ledger::{EntryKind, NewEntry},
+    domain::{
+        erasure::{ErasureCause, ErasureOutcome},
+        lead::LeadId,
+        lifecycle::Act,
+        retention::RetentionPolicy,
+        subject::UnconfirmedReason,
+    },
+    ledger::{Entry, EntryKind, NewEntry},
 };
 
 statements! {
@@ -39,58 +47,57 @@ impl<DB: Dialect> Sql<DB> {
         order: ErasureOrder,
     ) -> Result<Erasure> {
         let mut tx = Tx::begin(&self.writer).await?;
+        let client_id = subject.call.client_id;
         if !order.dry_run
-            && let Some(first) = tx.first_answer(subject).await?
+            && let Some(first) = tx
+                .first_answer(subject, EntryKind::ErasureRequested)
+                .await?
         {
             // What is still unconfirmed was looked up afresh: that is recorded as any look-up.
-            let looked = NewEntry::new(EntryKind::SubjectFound, subject.client_id);
-            self.record(tx, &[looked], subject.now).await?;
-            return Ok(first);
+            let looked = NewEntry::new(EntryKind::SubjectFound, client_id);
+            self.record(tx, &[looked], subject.call.now).await?;
+            return first.into_erasure();
         }
         let Selection { leads, unconfirmed } = tx.select(subject).await?;
-        let outcomes: Vec<(LeadId, ErasureOutcome)> = leads
-            .iter()
-            .map(|candidate| &candidate.lead.facts)
-            .map(|facts| {
-                (
-                    facts.id,
-                    ErasureOutcome::of(facts.restrictions, order.confirmed),
-                )
-            })
-            .collect();
+        let act = Act::Erase {
+            confirmed: order.confirmed,
+        };
+        let asked = |candidate: &Candidate| {
+            let facts = &candidate.lead.facts;
+            // The act does not look at the policy.
+            let asked = facts.apply(act, subject.call.now, &RetentionPolicy::default());
+            (facts.id, ErasureOutcome::of(&asked))
+        };
+        let outcomes: Vec<(LeadId, ErasureOutcome)> = leads.iter().map(asked).collect();
         let ground = order.ground as i64;
         let mut erasure = Erasure {
             outcomes,
             unconfirmed,
             entries: Vec::new(),
             ground,
-            received_at: subject.received_at,
+            received_at: subject.call.received_at,
         };
         if order.dry_run {
             // Looking is recorded too, but the request's key is not used up.
-            let looked = NewEntry::new(EntryKind::SubjectFound, subject.client_id);
-            self.record(tx, &[looked], subject.now).await?;
+            let looked = NewEntry::new(EntryKind::SubjectFound, client_id);
+            self.record(tx, &[looked], subject.call.now).await?;
             return Ok(erasure);
         }
         tx.delete(&leads, &erasure.outcomes).await?;
-        let request = NewEntry::new(EntryKind::ErasureRequested, subject.client_id);
-        let mut entries = vec![request.request(subject.request_id).detail(ground)];
+        let request = NewEntry::new(EntryKind::ErasureRequested, client_id);
+        let mut entries = vec![request.request(subject.call.request_id).detail(ground)];
         for (candidate, (id, outcome)) in leads.iter().zip(&erasure.outcomes) {
-            let kind = match outcome {
-                ErasureOutcome::Erased => EntryKind::Erased,
+            let (kind, detail) = match outcome {
+                ErasureOutcome::Erased => (EntryKind::Erased, ErasureCause::Request as i64),
                 ErasureOutcome::Retained | ErasureOutcome::NeedsConfirmation => {
-                    EntryKind::ErasureRefused
+                    (EntryKind::ErasureRefused, *outcome as i64)
                 }
             };
-            let entry = NewEntry::new(kind, subject.client_id).lead(*id);
-            entries.push(
-                entry
-                    .submission(candidate.submission)
-                    .detail(*outcome as i64),
-            );
+            let entry = NewEntry::new(kind, client_id).lead(*id).detail(detail);
+            entries.push(entry.submission(candidate.submission));
         }
-        tx.add_request(subject, &entries).await?;
-        erasure.entries = tx.append(&entries, subject.now).await?;
+        tx.add_request(&subject.call, &entries).await?;
+        erasure.entries = tx.append(&entries, subject.call.now).await?;
         tx.commit().await?;
         self.signal.moved(&erasure.entries);
         self.erased.send_replace(());
@@ -121,40 +128,42 @@ impl<DB: Dialect> Tx<DB> {
         }
     }
 
-    /// What the first erasure with this key answered, if there was one.
+    /// What the first request with this key did, if there was one of this kind.
     ///
     /// Nothing that identifies the person is kept, so a repeat for another person is told from the leads
     /// that match now: one that the first call did not touch means that the key is used for something else.
-    async fn first_answer(&mut self, subject: &SubjectLookup<'_>) -> Result<Option<Erasure>> {
+    pub(super) async fn first_answer(
+        &mut self,
+        subject: &SubjectLookup<'_>,
+        kind: EntryKind,
+    ) -> Result<Option<FirstAnswer>> {
         let Some(row) = self.request_of(subject).await? else {
             return Ok(None);
         };
-        if row.int(0)? != EntryKind::ErasureRequested as i64 {
+        if row.int(0)? != kind as i64 {
             return Err(StoreError::RequestIdReused);
         }
-        let key = values![subject.client_id, subject.request_id];
+        let key = values![subject.call.client_id, subject.call.request_id];
         let request = self.fetch_optional(REQUEST, key).await?;
-        let request = request.ok_or(StoreError::Corrupt("an erasure without its request"))?;
+        let request = request.ok_or(StoreError::Corrupt("an entry without its request"))?;
         let first = row.int(1)?;
         let range = values![first, first + request.int(2)?];
         let mut entries = Vec::new();
         for row in self.fetch(ENTRIES, range).await? {
             entries.push(entry_at(&row, 0)?);
         }
-        let mut outcomes = Vec::new();
-        for entry in entries.iter().skip(1) {
-            let outcome = ErasureOutcome::from_number(entry.new.detail);
-            let (Some(id), Some(outcome)) = (entry.new.lead_id, outcome) else {
-                return Err(StoreError::Corrupt("an erasure entry without its lead"));
-            };
-            outcomes.push((id, outcome));
-        }
         let unnamed = SubjectLookup {
             named: &[],
             ..*subject
         };
         let now = self.select(&unnamed).await?;
-        let touched = |id: LeadId| outcomes.iter().any(|(touched, _)| *touched == id);
+        let answer = FirstAnswer {
+            detail: request.int(0)?,
+            received_at: from_micros(request.int(1)?),
+            entries,
+            unconfirmed: now.unconfirmed,
+        };
+        let touched = |id: LeadId| answer.leads().any(|touched| touched == id);
         if now
             .leads
             .iter()
@@ -162,12 +171,46 @@ impl<DB: Dialect> Tx<DB> {
         {
             return Err(StoreError::RequestIdReused);
         }
-        Ok(Some(Erasure {
+        Ok(Some(answer))
+    }
+}
+
+/// What the first request with a key did.
+pub(super) struct FirstAnswer {
+    /// The request's own detail.
+    pub(super) detail: i64,
+    pub(super) received_at: Timestamp,
+    /// The request, then one entry for each lead.
+    entries: Vec<Entry>,
+    /// Perhaps the person's, as it stands now.
+    pub(super) unconfirmed: Vec<(Candidate, UnconfirmedReason)>,
+}
+
+impl FirstAnswer {
+    /// The leads it touched, oldest first.
+    pub(super) fn leads(&self) -> impl Iterator<Item = LeadId> {
+        self.entries.iter().filter_map(|entry| entry.new.lead_id)
+    }
+
+    fn into_erasure(self) -> Result<Erasure> {
+        let mut outcomes = Vec::new();
+        for Entry { new, .. } in self.entries.iter().skip(1) {
+            let outcome = if new.kind.is_tombstone() {
+                Some(ErasureOutcome::Erased)
+            } else {
+                ErasureOutcome::from_number(new.detail)
+            };
+            let (Some(id), Some(outcome)) = (new.lead_id, outcome) else {
+                return Err(StoreError::Corrupt("an erasure entry without its lead"));
+            };
+            outcomes.push((id, outcome));
+        }
+        Ok(Erasure {
             outcomes,
-            unconfirmed: now.unconfirmed,
-            entries,
-            ground: request.int(0)?,
-            received_at: from_micros(request.int(1)?),
-        }))
+            unconfirmed: self.unconfirmed,
+            entries: self.entries,
+            ground: self.detail,
+            received_at: self.received_at,
+        })
     }
 }

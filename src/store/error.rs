@@ -1,7 +1,10 @@
 //! What can go wrong in the store.
 
 use super::Selection;
-use crate::seal::{KeyPurpose, UnsealError};
+use crate::{
+    domain::{lead::Incomplete, lifecycle::Barred},
+    seal::{KeyPurpose, NoRandomness, UnsealError},
+};
 
 /// The result of a store call.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -40,6 +43,18 @@ pub enum StoreError {
     /// The database was written with a key that the ring lacks.
     #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
+    /// The table of states does not allow the act.
+    #[error(transparent)]
+    Barred(#[from] Barred),
+    /// The lead is not at the revision that the caller saw.
+    #[error("the lead is at another revision")]
+    RevisionMismatch,
+    /// A correction would leave a lead nobody could answer.
+    #[error(transparent)]
+    Incomplete(#[from] Incomplete),
+    /// The machine's random source gave nothing.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
     /// A position that the client was never given.
     #[error("the client was not given this position")]
     NotDelivered,

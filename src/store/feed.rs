@@ -10,15 +10,18 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Acknowledgement, FeedChange, FeedPage, FeedStore, Result, StoreError, StoredLead,
+    Acknowledgement, Closed, FeedChange, FeedPage, FeedStore, Result, StoreError, StoredLead,
     dialect::{Columns, Dialect, values},
-    error::retrying_at_most,
+    error::{retrying, retrying_at_most},
     sql::{LEAD_COLUMNS, Sql, SqlStore, lead_at, lead_columns, statements},
     tx::Tx,
 };
 use crate::{
     clock::from_micros,
-    domain::lead::LeadId,
+    domain::{
+        lead::{CloseOutcome, LeadId},
+        retention::RetentionPolicy,
+    },
     ledger::{EntryKind, NewEntry},
 };
 
@@ -101,6 +104,16 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
         };
         tx.commit().await?;
         Ok(Some(lead_at(&row, 0)?))
+    }
+
+    async fn close_lead(
+        &self,
+        client_id: i64,
+        id: LeadId,
+        outcome: CloseOutcome,
+        policy: &RetentionPolicy,
+    ) -> Result<Option<Closed>> {
+        retrying(|| self.sql.close(client_id, id, outcome, policy)).await
     }
 }
 

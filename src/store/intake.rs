@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 
 use super::{
-    IntakeStore, Result, Submission,
+    IntakeStore, Result, Submission, Withdrawal,
     bulk::{
         Bulk,
         ColumnType::{Bool, Bytes, Int, Text, Uuid},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::from_micros,
-    domain::lead::LeadId,
+    domain::{lead::LeadId, retention::RetentionPolicy},
     ledger::{EntryKind, NewEntry},
     seal::{BlindIndex, SealedLead},
 };
@@ -66,6 +66,15 @@ impl<DB: Dialect> IntakeStore for SqlStore<DB> {
         Ok(earlier
             .get(&key)
             .map(|earlier| answer_repeat(earlier, lead)))
+    }
+
+    async fn withdraw(
+        &self,
+        client_id: i64,
+        id: LeadId,
+        policy: &RetentionPolicy,
+    ) -> Result<Withdrawal> {
+        retrying(|| self.sql.withdraw(client_id, id, policy)).await
     }
 }
 

@@ -7,6 +7,7 @@
 //! databases but for lists of rows ([`bulk`]); every list has a bound. To add a call: a trait method here, a body in the file of its
 //! capability, its statements in that file's `statements!` (a test prepares them all on both databases).
 
+mod act;
 mod append;
 mod bulk;
 mod client;
@@ -18,8 +19,10 @@ mod group;
 mod intake;
 mod keys;
 mod ledger;
+mod object;
 mod open;
 mod privacy;
+mod rights;
 mod signal;
 mod sql;
 mod tx;
@@ -29,18 +32,22 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 pub use self::{
     error::{Result, StoreError},
     open::{OpenOptions, StoreUrl, open},
+    rights::{
+        Amend, Amended, Closed, Lifting, Objection, Rectification, Rectified, Restriction,
+        RightsCall, Withdrawal,
+    },
     sql::all_statements,
 };
 use crate::{
     domain::{
         erasure::{ErasureGround, ErasureOutcome},
-        lead::{LeadFacts, LeadId},
-        subject::{Match, UnconfirmedReason},
+        lead::{CloseOutcome, LeadFacts, LeadId, RestrictionReason},
+        retention::RetentionPolicy,
+        subject::{Match, ObjectionKind, UnconfirmedReason},
     },
     ledger::{Entry, Head, Verification},
     seal::{KeyCommitment, SealedLead, SubjectIndex, UnsealError},
@@ -65,6 +72,14 @@ pub trait IntakeStore: fmt::Debug + Send + Sync {
 
     /// What an earlier submission with the same key left; stores nothing. `None`: there was none.
     async fn repeat(&self, client_id: i64, lead: &SealedLead) -> Result<Option<Submission>>;
+
+    /// Withdraws the consent to a lead.
+    async fn withdraw(
+        &self,
+        client_id: i64,
+        id: LeadId,
+        policy: &RetentionPolicy,
+    ) -> Result<Withdrawal>;
 }
 
 /// What became of a submission.
@@ -107,6 +122,15 @@ pub trait FeedStore: fmt::Debug + Send + Sync {
 
     /// One lead that may be read now, with a ledger entry that says so.
     async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>>;
+
+    /// Ends the enquiry of a lead. `None`: there is no lead that the client may see.
+    async fn close_lead(
+        &self,
+        client_id: i64,
+        id: LeadId,
+        outcome: CloseOutcome,
+        policy: &RetentionPolicy,
+    ) -> Result<Option<Closed>>;
 }
 
 /// A page of the feed.
@@ -164,6 +188,33 @@ pub trait PrivacyStore: fmt::Debug + Send + Sync {
 
     /// Erases the leads of a person.
     async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure>;
+
+    /// Records an objection of a person.
+    async fn object(&self, subject: &SubjectLookup<'_>, kind: ObjectionKind) -> Result<Objection>;
+
+    /// Corrects a lead. `None`, here and below: there is no such lead.
+    async fn rectify(
+        &self,
+        call: &RightsCall,
+        order: Rectification<'_>,
+    ) -> Result<Option<Rectified>>;
+
+    /// Restricts a lead.
+    async fn restrict(
+        &self,
+        call: &RightsCall,
+        id: LeadId,
+        reason: RestrictionReason,
+    ) -> Result<Option<Restriction>>;
+
+    /// Lifts a reason of a restriction; `call.received_at` is when the person was told.
+    async fn lift(
+        &self,
+        call: &RightsCall,
+        id: LeadId,
+        reason: RestrictionReason,
+        policy: &RetentionPolicy,
+    ) -> Result<Option<Lifting>>;
 }
 
 /// Decides whether a candidate is the person's lead.
@@ -172,18 +223,10 @@ pub type Judge<'a> =
 
 /// A person, as the store looks one up, and the request that asks.
 pub struct SubjectLookup<'a> {
-    /// Who asks.
-    pub client_id: i64,
-    /// Idempotency key of the request.
-    pub request_id: Uuid,
+    /// The request.
+    pub call: RightsCall,
     /// What the request is about, beyond its kind: recorded as the entry's detail.
     pub detail: i64,
-    /// How identity was checked, as numbered in the contract.
-    pub verification: i64,
-    /// When the person asked.
-    pub received_at: Timestamp,
-    /// Now.
-    pub now: Timestamp,
     /// Look-up values.
     pub index: SubjectIndex,
     /// Candidates that a human has checked.

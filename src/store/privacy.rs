@@ -8,20 +8,26 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Candidate, Disclosure, Erasure, ErasureOrder, Export, PrivacyStore, Result, Selection,
-    StoreError, SubjectLookup,
+    Candidate, Disclosure, Erasure, ErasureOrder, Export, Lifting, Objection, PrivacyStore,
+    Rectification, Rectified, Restriction, Result, RightsCall, Selection, StoreError,
+    SubjectLookup,
+    act::candidate_at,
     bulk::{
         Bulk,
         ColumnType::{Int, Uuid},
     },
     dialect::{Columns as _, Dialect, values},
     error::retrying,
-    sql::{LEAD_COLUMNS, Sql, SqlStore, lead_at, lead_columns, statements},
+    sql::{Sql, SqlStore, lead_columns, statements},
     tx::Tx,
 };
 use crate::{
     clock::from_micros,
-    domain::subject::{CANDIDATES_MAX, Match},
+    domain::{
+        lead::{LeadId, RestrictionReason},
+        retention::RetentionPolicy,
+        subject::{CANDIDATES_MAX, Match, ObjectionKind},
+    },
     ledger::{EntryKind, NewEntry},
 };
 
@@ -58,34 +64,60 @@ pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
 #[async_trait]
 impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        retrying(async || {
-            self.sql
-                .find(subject)
-                .await
-                .map_err(StoreError::or_contended)
-        })
-        .await
+        trying(|| self.sql.find(subject)).await
     }
 
     async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export> {
-        retrying(async || {
-            self.sql
-                .export(subject)
-                .await
-                .map_err(StoreError::or_contended)
-        })
-        .await
+        trying(|| self.sql.export(subject)).await
     }
 
     async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure> {
-        retrying(async || {
-            self.sql
-                .erase(subject, order)
-                .await
-                .map_err(StoreError::or_contended)
-        })
-        .await
+        trying(|| self.sql.erase(subject, order)).await
     }
+
+    async fn object(&self, subject: &SubjectLookup<'_>, kind: ObjectionKind) -> Result<Objection> {
+        trying(|| self.sql.object(subject, kind)).await
+    }
+
+    async fn rectify(
+        &self,
+        call: &RightsCall,
+        order: Rectification<'_>,
+    ) -> Result<Option<Rectified>> {
+        trying(|| self.sql.rectify(call, &order)).await
+    }
+
+    async fn restrict(
+        &self,
+        call: &RightsCall,
+        id: LeadId,
+        reason: RestrictionReason,
+    ) -> Result<Option<Restriction>> {
+        trying(|| self.sql.restrict(call, id, reason)).await
+    }
+
+    async fn lift(
+        &self,
+        call: &RightsCall,
+        id: LeadId,
+        reason: RestrictionReason,
+        policy: &RetentionPolicy,
+    ) -> Result<Option<Lifting>> {
+        trying(|| self.sql.lift(call, id, reason, policy)).await
+    }
+}
+
+/// Runs a request until it succeeds or fails for good; a key that another call used meanwhile is a race
+/// that the next attempt finds decided.
+async fn trying<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    retrying(|| {
+        let attempt = attempt();
+        async { attempt.await.map_err(StoreError::or_contended) }
+    })
+    .await
 }
 
 impl<DB: Dialect> Sql<DB> {
@@ -93,7 +125,7 @@ impl<DB: Dialect> Sql<DB> {
         let mut tx = Tx::begin(&self.writer).await?;
         let entry = tx.request_entry(subject, EntryKind::SubjectFound).await?;
         let selection = tx.select(subject).await?;
-        self.record(tx, &[entry], subject.now).await?;
+        self.record(tx, &[entry], subject.call.now).await?;
         Ok(selection)
     }
 
@@ -107,7 +139,7 @@ impl<DB: Dialect> Sql<DB> {
         let mut disclosures = Vec::with_capacity(selection.leads.len());
         for candidate in &selection.leads {
             disclosures.push(tx.disclosures(candidate).await?);
-            let entry = NewEntry::new(EntryKind::LeadExported, subject.client_id);
+            let entry = NewEntry::new(EntryKind::LeadExported, subject.call.client_id);
             entries.push(
                 entry
                     .lead(candidate.lead.facts.id)
@@ -116,9 +148,9 @@ impl<DB: Dialect> Sql<DB> {
         }
         // A repeat is answered afresh and is still the same request.
         if entries.iter().any(|entry| entry.request_id.is_some()) {
-            tx.add_request(subject, &entries).await?;
+            tx.add_request(&subject.call, &entries).await?;
         }
-        let entries = tx.append(&entries, subject.now).await?;
+        let entries = tx.append(&entries, subject.call.now).await?;
         tx.check_unchanged(&selection.leads).await?;
         tx.commit().await?;
         self.signal.moved(&entries);
@@ -148,7 +180,7 @@ impl<DB: Dialect> Tx<DB> {
         &mut self,
         subject: &SubjectLookup<'_>,
     ) -> Result<Option<DB::Row>> {
-        let key = values![subject.client_id, subject.request_id];
+        let key = values![subject.call.client_id, subject.call.request_id];
         self.fetch_optional(REQUEST_ENTRY, key).await
     }
 
@@ -159,9 +191,9 @@ impl<DB: Dialect> Tx<DB> {
         subject: &SubjectLookup<'_>,
         kind: EntryKind,
     ) -> Result<NewEntry> {
-        let entry = NewEntry::new(kind, subject.client_id).detail(subject.detail);
+        let entry = NewEntry::new(kind, subject.call.client_id).detail(subject.detail);
         match self.request_of(subject).await? {
-            None => Ok(entry.request(subject.request_id)),
+            None => Ok(entry.request(subject.call.request_id)),
             Some(row) if row.int(0)? == kind as i64 && row.int(2)? == subject.detail => Ok(entry),
             Some(_) => Err(StoreError::RequestIdReused),
         }
@@ -173,13 +205,7 @@ impl<DB: Dialect> Tx<DB> {
         let values = values![subject.index.email, subject.index.phone, limit];
         let mut selection = Selection::default();
         for row in self.fetch(CANDIDATES, values).await? {
-            let submission = row.opt_int(LEAD_COLUMNS)?.ok_or(StoreError::Corrupt(
-                "a lead without an entry of its submission",
-            ))?;
-            let candidate = Candidate {
-                lead: lead_at(&row, 0)?,
-                submission,
-            };
+            let candidate = candidate_at(&row)?;
             let named = subject.named.contains(&candidate.lead.facts.id);
             match (subject.judge)(&candidate.lead)? {
                 Match::Unconfirmed(reason) if !named => {
@@ -255,20 +281,20 @@ impl<DB: Dialect> Tx<DB> {
     /// Records the request whose entries are about to be appended: itself, then one for each lead.
     pub(super) async fn add_request(
         &mut self,
-        subject: &SubjectLookup<'_>,
+        call: &RightsCall,
         entries: &[NewEntry],
     ) -> Result<()> {
         let (request, leads) = entries
             .split_first()
             .ok_or(StoreError::Corrupt("a request without an entry"))?;
         let row = values![
-            subject.client_id,
-            subject.request_id,
+            call.client_id,
+            call.request_id,
             request.kind as i64,
             request.detail,
-            subject.verification,
-            subject.received_at.as_microsecond(),
-            subject.now.as_microsecond(),
+            call.verification,
+            call.received_at.as_microsecond(),
+            call.now.as_microsecond(),
             i64::try_from(leads.len()).unwrap_or(i64::MAX),
         ];
         self.execute(ADD_REQUEST, row).await.map(|_| ())

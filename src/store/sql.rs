@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use uuid::Uuid;
 
 use super::{
-    Result, StoreError, StoredLead, append,
+    Result, StoreError, StoredLead, act, append,
     bulk::Bulk,
     client,
     dialect::{Columns, Dialect, Value},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::{SharedClock, from_micros},
-    domain::lead::{LawfulBasis, LeadFacts, LeadId, Restrictions},
+    domain::lead::{CloseOutcome, Closing, LawfulBasis, LeadFacts, LeadId, Restrictions},
     ledger::Hash,
 };
 
@@ -90,6 +90,7 @@ pub(super) use statements;
 #[must_use]
 pub fn all_statements(arrays: bool) -> Vec<&'static str> {
     let lists = [
+        act::STATEMENTS,
         append::STATEMENTS,
         client::STATEMENTS,
         erase::STATEMENTS,
@@ -122,13 +123,14 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
 macro_rules! lead_columns {
     () => {
         "lead.id, lead.sealed, lead.lawful_basis, lead.consent, lead.notice_version, \
-         lead.submitted_at, lead.closed_at, lead.restrictions, lead.revision"
+         lead.submitted_at, lead.closed_at, lead.closed_outcome, lead.restrictions, \
+         lead.revision"
     };
 }
 pub(super) use lead_columns;
 
 /// The number of columns that [`lead_at`] reads.
-pub(super) const LEAD_COLUMNS: usize = 9;
+pub(super) const LEAD_COLUMNS: usize = 10;
 
 /// Reads a lead from the columns of `lead_columns!`, which begin at `start`.
 pub(super) fn lead_at(row: &impl Columns, start: usize) -> Result<StoredLead> {
@@ -141,10 +143,21 @@ pub(super) fn lead_at(row: &impl Columns, start: usize) -> Result<StoredLead> {
             consent: row.bool(start + 3)?,
             notice_version: row.text(start + 4)?,
             submitted_at: from_micros(row.int(start + 5)?),
-            closed_at: row.opt_int(start + 6)?.map(from_micros),
-            restrictions: Restrictions::from_bits(row.int(start + 7)?),
-            revision: row.int(start + 8)?,
+            closing: closing(row.opt_int(start + 6)?, row.opt_int(start + 7)?)?,
+            restrictions: Restrictions::from_bits(row.int(start + 8)?),
+            revision: row.int(start + 9)?,
         },
+    })
+}
+
+fn closing(at: Option<i64>, outcome: Option<i64>) -> Result<Option<Closing>> {
+    Ok(match (at, outcome.and_then(CloseOutcome::from_number)) {
+        (None, _) => None,
+        (Some(at), Some(outcome)) => Some(Closing {
+            at: from_micros(at),
+            outcome,
+        }),
+        (Some(_), None) => return Err(StoreError::Corrupt("a closed lead without an outcome")),
     })
 }
 

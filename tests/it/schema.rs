@@ -102,6 +102,7 @@ on_both! {
             of_lead,
             [
                 "closed_at",
+                "closed_outcome",
                 "consent",
                 "content_mac",
                 "email_index",

@@ -66,6 +66,14 @@ refusals! {
         "the lead of this request_id was erased; nothing was stored";
     LeadNotFound = NotFound, "LEAD_NOT_FOUND", NEVER,
         "no lead with this identifier may be read";
+    LeadRestricted = FailedPrecondition, "LEAD_RESTRICTED", NEVER,
+        "the lead is restricted, and not only because its accuracy is contested; nothing was done";
+    RevisionMismatch = Aborted, "REVISION_MISMATCH", NEVER,
+        "the lead is at another revision; read it again";
+    ReasonNotInForce = FailedPrecondition, "REASON_NOT_IN_FORCE", NEVER,
+        "the lead is not restricted for this reason; nothing was done";
+    SubjectNotInformed = FailedPrecondition, "SUBJECT_NOT_INFORMED", NEVER,
+        "tell the person first, then lift with subject_informed_at in the past; nothing was done";
     RequestIdReused = AlreadyExists, "REQUEST_ID_REUSED", NEVER,
         "this request_id was used for something else; use a new one";
     NotACandidate = FailedPrecondition, "NOT_A_CANDIDATE", NEVER,

@@ -43,6 +43,7 @@ faults! {
     LanguageUnknown = "LANGUAGE_UNKNOWN", "is neither nb nor en";
     TimeInvalid = "TIME_INVALID", "is not a time";
     TimeInFuture = "TIME_IN_FUTURE", "is in the future";
+    NotInMask = "NOT_IN_MASK", "has a value and is not in the field mask";
     FormatNotForKind = "FORMAT_NOT_FOR_KIND", "is not offered for this kind of export";
 }
 

@@ -1,0 +1,437 @@
+//! Acts on one lead: correct, restrict, lift, withdraw, close.
+//!
+//! All the same way, in one transaction: read the lead, ask the table in [`crate::domain::lifecycle`] what the
+//! act makes of it, write that at the revision it was read at, record it. A request that comes a second time
+//! is answered from the ledger, which knows what held at the time. To add an act, add its row there and a
+//! method that calls [`Sql::act`].
+
+use super::{
+    Amended, Candidate, Closed, Lifting, Rectification, Rectified, Restriction, Result, RightsCall,
+    StoreError, Withdrawal,
+    dialect::{Columns as _, Dialect, values},
+    erase::DELETE_LEADS,
+    ledger::entry_at,
+    sql::{LEAD_COLUMNS, Sql, lead_at, lead_columns, statements},
+    tx::Tx,
+};
+use crate::{
+    clock::from_micros,
+    domain::{
+        erasure::{ErasureCause, WithdrawalOutcome},
+        lead::{CloseOutcome, LawfulBasis, LeadFacts, LeadId, RestrictionReason, Restrictions},
+        lifecycle::{Act, Barred, Transition},
+        retention::RetentionPolicy,
+    },
+    ledger::{Entry, EntryKind, NewEntry},
+};
+
+statements! {
+    LEAD = concat!(
+        "SELECT ", lead_columns!(), ", (SELECT MIN(ledger.sequence) FROM ledger \
+             WHERE ledger.lead_id = lead.id AND ledger.kind = 1) FROM lead WHERE lead.id = $1"
+    );
+    UPDATE_LEAD = "UPDATE lead SET consent = $3, closed_at = $4, closed_outcome = $5, \
+                   restrictions = $6, revision = $7 WHERE id = $1 AND revision = $2";
+    // An index is replaced with its field only.
+    AMEND_LEAD = "UPDATE lead SET sealed = $3, key_id = $4, \
+                  email_index = CASE WHEN $5 THEN $6 ELSE email_index END, \
+                  phone_index = CASE WHEN $7 THEN $8 ELSE phone_index END \
+                  WHERE id = $1 AND revision = $2";
+    REQUEST = "SELECT ledger.kind, ledger.sequence, ledger.detail, ledger.lead_id, \
+               rights_request.received_at FROM ledger LEFT JOIN rights_request \
+               ON rights_request.client_id = ledger.client_id \
+               AND rights_request.request_id = ledger.request_id \
+               WHERE ledger.client_id = $1 AND ledger.request_id = $2";
+    // What became of a lead's restriction up to an entry, and in the one after it.
+    RESTRICTIONS = "SELECT kind, detail, sequence FROM ledger WHERE lead_id = $1 \
+                    AND sequence <= $2 + 1 AND kind IN (4, 5, 7, 8, 21) ORDER BY sequence";
+    LAST_OF_KIND = "SELECT sequence, kind, lead_id, client_id, request_id, detail, submission, at, \
+                    hash FROM ledger WHERE lead_id = $1 AND kind = $2 \
+                    ORDER BY sequence DESC LIMIT 1";
+}
+
+/// What an act did.
+struct Done {
+    transition: Transition,
+    entries: Vec<Entry>,
+}
+
+/// The first answer to a request that comes again.
+struct First {
+    sequence: i64,
+    received_at: jiff::Timestamp,
+}
+
+impl<DB: Dialect> Sql<DB> {
+    pub(super) async fn rectify(
+        &self,
+        call: &RightsCall,
+        order: &Rectification<'_>,
+    ) -> Result<Option<Rectified>> {
+        let act = Act::Rectify(order.fields);
+        let mut tx = Tx::begin(&self.writer).await?;
+        let revision = order.expected_revision + 1;
+        if let Some(first) = tx.first(call, order.id, act).await? {
+            // As long as no other act has touched the lead, its values tell a repeat from another call.
+            if let Some(Candidate { lead, .. }) = tx.lead(order.id).await?
+                && lead.facts.revision == revision
+                && (order.amend)(&lead)?.differs
+            {
+                return Err(StoreError::RequestIdReused);
+            }
+            return Ok(Some(Rectified {
+                revision,
+                received_at: first.received_at,
+            }));
+        }
+        let Some(candidate) = tx.lead(order.id).await? else {
+            return Ok(None);
+        };
+        let facts = &candidate.lead.facts;
+        if facts.revision != order.expected_revision {
+            return Err(StoreError::RevisionMismatch);
+        }
+        let transition = facts.apply(act, call.now, &RetentionPolicy::default())?;
+        let amended = (order.amend)(&candidate.lead)?;
+        tx.amend(facts, order, &amended).await?;
+        self.finish(tx, Some(call), call.client_id, &candidate, transition)
+            .await?;
+        // What was replaced lies in the log until that is emptied.
+        self.erased.send_replace(());
+        Ok(Some(Rectified {
+            revision,
+            received_at: call.received_at,
+        }))
+    }
+
+    pub(super) async fn restrict(
+        &self,
+        call: &RightsCall,
+        id: LeadId,
+        reason: RestrictionReason,
+    ) -> Result<Option<Restriction>> {
+        let act = Act::Restrict(reason);
+        let mut tx = Tx::begin(&self.writer).await?;
+        if let Some(first) = tx.first(call, id, act).await? {
+            let (reasons, _) = tx.restrictions_after(id, first.sequence).await?;
+            return Ok(Some(Restriction {
+                reasons,
+                received_at: first.received_at,
+            }));
+        }
+        let policy = RetentionPolicy::default();
+        let done = self.act(tx, call, id, act, &policy).await?;
+        Ok(done.map(|done| Restriction {
+            reasons: reasons(&done),
+            received_at: call.received_at,
+        }))
+    }
+
+    pub(super) async fn lift(
+        &self,
+        call: &RightsCall,
+        id: LeadId,
+        reason: RestrictionReason,
+        policy: &RetentionPolicy,
+    ) -> Result<Option<Lifting>> {
+        let act = Act::Lift(reason);
+        let mut tx = Tx::begin(&self.writer).await?;
+        if let Some(first) = tx.first(call, id, act).await? {
+            let (reasons, erased) = tx.restrictions_after(id, first.sequence).await?;
+            return Ok(Some(Lifting { reasons, erased }));
+        }
+        Ok(self
+            .act(tx, call, id, act, policy)
+            .await?
+            .map(|done| Lifting {
+                reasons: reasons(&done),
+                erased: done.transition.after.is_none(),
+            }))
+    }
+
+    pub(super) async fn withdraw(
+        &self,
+        client_id: i64,
+        id: LeadId,
+        policy: &RetentionPolicy,
+    ) -> Result<Withdrawal> {
+        let mut tx = Tx::begin(&self.writer).await?;
+        let Some(candidate) = tx.lead(id).await? else {
+            return Ok(Withdrawal {
+                outcome: WithdrawalOutcome::NothingHeld,
+                entry: None,
+            });
+        };
+        let facts = &candidate.lead.facts;
+        let transition = facts.apply(Act::WithdrawConsent, self.clock.now(), policy)?;
+        let outcome = match (&transition.after, facts.basis) {
+            (None, _) => WithdrawalOutcome::Erased,
+            (Some(_), LawfulBasis::Consent) => WithdrawalOutcome::ErasedWhenLifted,
+            (Some(_), LawfulBasis::PreContract) => WithdrawalOutcome::FlagWithdrawn,
+        };
+        let entry = if transition.events.is_empty() {
+            tx.last_of_kind(id, EntryKind::ConsentWithdrawn).await?
+        } else {
+            let done = self.finish(tx, None, client_id, &candidate, transition);
+            done.await?.entries.last().copied()
+        };
+        Ok(Withdrawal { outcome, entry })
+    }
+
+    pub(super) async fn close(
+        &self,
+        client_id: i64,
+        id: LeadId,
+        outcome: CloseOutcome,
+        policy: &RetentionPolicy,
+    ) -> Result<Option<Closed>> {
+        let mut tx = Tx::begin(&self.writer).await?;
+        let Some(candidate) = tx.lead(id).await? else {
+            return tx.closed_before(client_id, id).await;
+        };
+        let facts = &candidate.lead.facts;
+        let transition = match facts.apply(Act::Close(outcome), self.clock.now(), policy) {
+            Err(Barred::Hidden) => return Ok(None),
+            applied => applied?,
+        };
+        if transition.events.is_empty() {
+            // The first closing stands.
+            return Ok(facts.closing.map(|closing| Closed {
+                outcome: closing.outcome,
+                erase_by: policy.erase_by(facts),
+            }));
+        }
+        let done = self
+            .finish(tx, None, client_id, &candidate, transition)
+            .await?;
+        let erased_at = done.entries.last().map(|entry| from_micros(entry.at));
+        Ok(match &done.transition.after {
+            Some(lead) => Some(policy.erase_by(lead)),
+            None => erased_at,
+        }
+        .map(|erase_by| Closed { outcome, erase_by }))
+    }
+
+    /// An act that a person asks for, on one lead. `None`: there is no such lead.
+    async fn act(
+        &self,
+        mut tx: Tx<DB>,
+        call: &RightsCall,
+        id: LeadId,
+        act: Act,
+        policy: &RetentionPolicy,
+    ) -> Result<Option<Done>> {
+        let Some(candidate) = tx.lead(id).await? else {
+            return Ok(None);
+        };
+        let transition = candidate.lead.facts.apply(act, call.now, policy)?;
+        self.finish(tx, Some(call), call.client_id, &candidate, transition)
+            .await
+            .map(Some)
+    }
+
+    /// Writes what an act made of a lead, records it, and commits.
+    async fn finish(
+        &self,
+        mut tx: Tx<DB>,
+        call: Option<&RightsCall>,
+        client_id: i64,
+        candidate: &Candidate,
+        transition: Transition,
+    ) -> Result<Done> {
+        tx.write(&candidate.lead.facts, &transition).await?;
+        let mut entries = new_entries(client_id, candidate, &transition);
+        if let (Some(call), Some(request)) = (call, entries.first_mut()) {
+            *request = request.request(call.request_id);
+            tx.add_request(call, std::slice::from_ref(request)).await?;
+        }
+        let entries = tx.append(&entries, self.clock.now()).await?;
+        tx.commit().await?;
+        self.signal.moved(&entries);
+        if transition.after.is_none() {
+            self.erased.send_replace(());
+        }
+        Ok(Done {
+            transition,
+            entries,
+        })
+    }
+}
+
+/// The entries that say what an act made of a lead.
+pub(super) fn new_entries(
+    client_id: i64,
+    candidate: &Candidate,
+    transition: &Transition,
+) -> Vec<NewEntry> {
+    let id = candidate.lead.facts.id;
+    transition
+        .events
+        .iter()
+        .map(|event| NewEntry::of(*event, client_id, id, candidate.submission))
+        .collect()
+}
+
+fn reasons(done: &Done) -> Restrictions {
+    done.transition
+        .after
+        .as_ref()
+        .map(|lead| lead.restrictions)
+        .unwrap_or_default()
+}
+
+impl<DB: Dialect> Tx<DB> {
+    /// A lead and the number of its submission.
+    async fn lead(&mut self, id: LeadId) -> Result<Option<Candidate>> {
+        let row = self.fetch_optional(LEAD, values![id.uuid()]).await?;
+        row.as_ref().map(candidate_at).transpose()
+    }
+
+    /// Writes a lead as it is after an act, or deletes it; fails if it moved on since it was read. A lead
+    /// that the act leaves as it is, is written too: that keeps it from moving on until the commit.
+    pub(super) async fn write(
+        &mut self,
+        before: &LeadFacts,
+        transition: &Transition,
+    ) -> Result<()> {
+        let place = values![before.id.uuid(), before.revision];
+        let changed = match &transition.after {
+            None => self.execute_bulk(&DELETE_LEADS, place).await?,
+            Some(lead) => {
+                let mut row = place;
+                row.extend(values![
+                    lead.consent,
+                    lead.closing.map(|closing| closing.at.as_microsecond()),
+                    lead.closing.map(|closing| closing.outcome as i64),
+                    lead.restrictions.bits(),
+                    lead.revision,
+                ]);
+                self.execute(UPDATE_LEAD, row).await?
+            }
+        };
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Contended)
+        }
+    }
+
+    async fn amend(
+        &mut self,
+        before: &LeadFacts,
+        order: &Rectification<'_>,
+        amended: &Amended,
+    ) -> Result<()> {
+        use crate::domain::lifecycle::FieldSet;
+        let resealed = &amended.resealed;
+        let row = values![
+            before.id.uuid(),
+            before.revision,
+            resealed.sealed.as_slice(),
+            i64::from(resealed.key_id),
+            order.fields.contains(FieldSet::EMAIL),
+            resealed.index.email,
+            order.fields.contains(FieldSet::PHONE),
+            resealed.index.phone,
+        ];
+        if self.execute(AMEND_LEAD, row).await? == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Contended)
+        }
+    }
+
+    /// The first answer to a request, if it was made before. The same key for another act, or another
+    /// lead, is an error.
+    async fn first(&mut self, call: &RightsCall, id: LeadId, act: Act) -> Result<Option<First>> {
+        let key = values![call.client_id, call.request_id];
+        let Some(row) = self.fetch_optional(REQUEST, key).await? else {
+            return Ok(None);
+        };
+        let (kinds, detail): (&[EntryKind], i64) = match act {
+            Act::Rectify(fields) => (&[EntryKind::Rectified], fields.bits()),
+            Act::Restrict(reason) => (&[EntryKind::Restricted], reason as i64),
+            Act::Lift(reason) => (
+                &[EntryKind::Released, EntryKind::ReasonLifted],
+                reason as i64,
+            ),
+            _ => (&[], 0),
+        };
+        let kind = row.int(0)?;
+        let same = kinds.iter().any(|known| *known as i64 == kind)
+            && row.int(2)? == detail
+            && row.opt_uuid(3)? == Some(id.uuid());
+        match row.opt_int(4)? {
+            Some(received_at) if same => Ok(Some(First {
+                sequence: row.int(1)?,
+                received_at: from_micros(received_at),
+            })),
+            _ => Err(StoreError::RequestIdReused),
+        }
+    }
+
+    /// The reasons that held for a lead after an entry, and whether the lead went with it.
+    async fn restrictions_after(
+        &mut self,
+        id: LeadId,
+        sequence: i64,
+    ) -> Result<(Restrictions, bool)> {
+        let mut reasons = Restrictions::default();
+        let mut erased = false;
+        for row in self
+            .fetch(RESTRICTIONS, values![id.uuid(), sequence])
+            .await?
+        {
+            let detail = row.int(1)?;
+            if row.int(2)? > sequence {
+                erased = detail == ErasureCause::RestrictionLifted as i64
+                    && EntryKind::from_number(row.int(0)?).is_some_and(EntryKind::is_tombstone);
+                continue;
+            }
+            let Some(reason) = RestrictionReason::from_number(detail) else {
+                return Err(StoreError::Corrupt("a restriction for an unknown reason"));
+            };
+            reasons = if row.int(0)? == EntryKind::Restricted as i64 {
+                reasons.with(reason)
+            } else {
+                reasons.without(reason)
+            };
+        }
+        Ok((reasons, erased))
+    }
+
+    /// What a client's own closing of a lead that is gone answered.
+    async fn closed_before(&mut self, client_id: i64, id: LeadId) -> Result<Option<Closed>> {
+        let Some(entry) = self.last_of_kind(id, EntryKind::Closed).await? else {
+            return Ok(None);
+        };
+        let mut end = self.last_of_kind(id, EntryKind::Erased).await?;
+        if end.is_none() {
+            end = self.last_of_kind(id, EntryKind::HandedOver).await?;
+        }
+        let outcome = CloseOutcome::from_number(entry.new.detail);
+        Ok(match (outcome, end) {
+            (Some(outcome), Some(end)) if entry.new.client_id == client_id => Some(Closed {
+                outcome,
+                erase_by: from_micros(end.at),
+            }),
+            _ => None,
+        })
+    }
+
+    async fn last_of_kind(&mut self, id: LeadId, kind: EntryKind) -> Result<Option<Entry>> {
+        let place = values![id.uuid(), kind as i64];
+        let row = self.fetch_optional(LAST_OF_KIND, place).await?;
+        row.map(|row| entry_at(&row, 0)).transpose()
+    }
+}
+
+/// Reads a lead from the columns of `lead_columns!` and the number of its submission behind them.
+pub(super) fn candidate_at(row: &impl super::dialect::Columns) -> Result<Candidate> {
+    Ok(Candidate {
+        lead: lead_at(row, 0)?,
+        submission: row.opt_int(LEAD_COLUMNS)?.ok_or(StoreError::Corrupt(
+            "a lead without an entry of its submission",
+        ))?,
+    })
+}
