@@ -3,7 +3,8 @@
 //! State-based: what a change shows is read at delivery, so an erased lead yields nothing but its tombstone
 //! at every position. And a client hears nothing of a lead it was never given. For that each delivery is
 //! recorded before it leaves: up to which number, and at which head (`snapshot`) it was read. A client was
-//! given a lead if the first delivery that reaches its submission was read before the tombstone.
+//! given a lead if the first delivery that reaches its submission was read before the tombstone; but not if
+//! the lead was restricted then: that is noted in `withheld`, with when it was given after all.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -36,16 +37,23 @@ statements! {
          CASE WHEN ledger.kind IN (7, 8) THEN (SELECT delivery.snapshot FROM delivery \
              WHERE delivery.client_id = $1 AND delivery.upto >= ledger.submission \
              ORDER BY delivery.upto LIMIT 1) END, \
-         CASE WHEN ledger.kind IN (7, 8) THEN (SELECT MIN(reading.sequence) FROM ledger AS reading \
+         CASE WHEN ledger.kind IN (7, 8) OR lead.restrictions <> 0 \
+             THEN (SELECT MIN(reading.sequence) FROM ledger AS reading \
              WHERE reading.lead_id = ledger.lead_id AND reading.kind = 9 \
-             AND reading.client_id = $1) END \
+             AND reading.client_id = $1) END, \
+         withheld.withheld_at, withheld.disclosed_at \
          FROM ledger LEFT JOIN lead ON lead.id = ledger.lead_id \
+         LEFT JOIN withheld ON withheld.client_id = $1 AND withheld.lead_id = ledger.lead_id \
          WHERE ledger.sequence > $2 AND ledger.kind <= 8 ORDER BY ledger.sequence LIMIT $3"
     );
     // Fails, by changing no row, if another page of the client was recorded since this one was read.
     MOVE_DELIVERED = "UPDATE consumer SET delivered = $3 WHERE client_id = $1 AND delivered = $2";
     ADD_DELIVERY = "INSERT INTO delivery (client_id, upto, snapshot, delivered_at) \
                     VALUES ($1, $2, $3, $4)";
+    WITHHOLD = "INSERT INTO withheld (client_id, lead_id, withheld_at) VALUES ($1, $2, $3) \
+                ON CONFLICT (client_id, lead_id) DO NOTHING";
+    DISCLOSE = "UPDATE withheld SET disclosed_at = $3 \
+                WHERE client_id = $1 AND lead_id = $2 AND disclosed_at IS NULL";
     ACKNOWLEDGE = "UPDATE consumer SET acknowledged = $2, acknowledged_at = $3 \
                    WHERE client_id = $1 AND acknowledged < $2 AND delivered >= $2";
     READ_LEAD = concat!(
@@ -128,6 +136,10 @@ struct Scan {
     page: FeedPage,
     /// The head at the time of reading.
     snapshot: i64,
+    /// Leads that the client is passed for the first time, and may not be told of.
+    withheld: Vec<LeadId>,
+    /// Leads that were withheld from the client once, and are shown now.
+    disclosed: Vec<LeadId>,
 }
 
 impl<DB: Dialect> Sql<DB> {
@@ -156,53 +168,80 @@ impl<DB: Dialect> Sql<DB> {
         if start > position.delivered {
             return Err(StoreError::NotDelivered);
         }
-        let mut scan = self.scan(client_id, start, limit).await?;
+        let mut scan = self.scan(client_id, start, &position, limit).await?;
         let mut scanned = limit;
         while scan.page.changes.is_empty() && scan.page.has_more && scanned < SCAN_MAX {
-            scan = self.scan(client_id, scan.page.next, limit).await?;
+            let withheld = scan.withheld;
+            let next = scan.page.next;
+            scan = self.scan(client_id, next, &position, limit).await?;
+            scan.withheld.extend(withheld);
             scanned += limit;
         }
-        if scan.page.next > position.delivered {
-            let mut tx = Tx::begin(&self.writer).await?;
-            let place = values![client_id, position.delivered, scan.page.next];
-            if tx.execute(MOVE_DELIVERED, place).await? == 0 {
-                return Err(StoreError::Contended);
-            }
-            // A page that discloses nothing is no delivery, but the client may acknowledge it.
-            if scan
-                .page
-                .changes
-                .last()
-                .is_some_and(|change| change.sequence > position.delivered)
-            {
-                let now = self.clock.now().as_microsecond();
-                let row = values![client_id, scan.page.next, scan.snapshot, now];
-                tx.execute(ADD_DELIVERY, row).await?;
-            }
-            tx.commit().await?;
+        if scan.page.next > position.delivered || !scan.disclosed.is_empty() {
+            self.record_delivery(client_id, &position, &scan).await?;
         }
         Ok(scan.page)
     }
 
-    async fn scan(&self, client_id: i64, after: i64, limit: i64) -> Result<Scan> {
+    /// Records what is about to be disclosed.
+    async fn record_delivery(
+        &self,
+        client_id: i64,
+        position: &Position,
+        scan: &Scan,
+    ) -> Result<()> {
+        let now = self.clock.now().as_microsecond();
+        let next = scan.page.next;
+        let mut tx = Tx::begin(&self.writer).await?;
+        if next > position.delivered {
+            let place = values![client_id, position.delivered, next];
+            if tx.execute(MOVE_DELIVERED, place).await? == 0 {
+                return Err(StoreError::Contended);
+            }
+            // A page that discloses nothing is no delivery, but the client may acknowledge it.
+            let last = scan.page.changes.last();
+            if last.is_some_and(|change| change.sequence > position.delivered) {
+                let row = values![client_id, next, scan.snapshot, now];
+                tx.execute(ADD_DELIVERY, row).await?;
+            }
+        }
+        for (sql, ids) in [(WITHHOLD, &scan.withheld), (DISCLOSE, &scan.disclosed)] {
+            for id in ids {
+                tx.execute(sql, values![client_id, id.uuid(), now]).await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    async fn scan(
+        &self,
+        client_id: i64,
+        after: i64,
+        position: &Position,
+        limit: i64,
+    ) -> Result<Scan> {
         // One row more than asked for tells whether the feed goes on.
         let rows = self
             .read(PAGE, values![client_id, after, limit + 1])
             .await?;
         let has_more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
         let wanted = rows.len() - usize::from(has_more);
-        let mut page = FeedPage {
-            changes: Vec::with_capacity(wanted),
-            next: after,
-            has_more,
+        let mut scan = Scan {
+            page: FeedPage {
+                changes: Vec::with_capacity(wanted),
+                next: after,
+                has_more,
+            },
+            snapshot: 0,
+            withheld: Vec::new(),
+            disclosed: Vec::new(),
         };
-        let mut snapshot = 0;
         for row in &rows[..wanted] {
-            page.next = row.int(LEAD_COLUMNS)?;
-            snapshot = row.int(LEAD_COLUMNS + 4)?;
-            page.changes.extend(change(row)?);
+            scan.page.next = row.int(LEAD_COLUMNS)?;
+            scan.snapshot = row.int(LEAD_COLUMNS + 4)?;
+            scan.add(row, position.delivered)?;
         }
-        Ok(Scan { page, snapshot })
+        Ok(scan)
     }
 
     async fn acknowledge(
@@ -235,28 +274,51 @@ impl<DB: Dialect> Sql<DB> {
     }
 }
 
-/// The change in a row of [`PAGE`], if the client hears of it.
-fn change(row: &impl Columns) -> Result<Option<FeedChange>> {
-    let sequence = row.int(LEAD_COLUMNS)?;
-    let kind = EntryKind::from_number(row.int(LEAD_COLUMNS + 1)?)
-        .ok_or(StoreError::Corrupt("an entry of an unknown kind"))?;
-    let Some(lead_id) = row.opt_uuid(LEAD_COLUMNS + 2)? else {
-        return Err(StoreError::Corrupt("a change without a lead"));
-    };
-    let lead = row.opt_bytes(1)?.map(|_| lead_at(row, 0)).transpose()?;
-    let heard = if kind.is_tombstone() {
-        let given = row
-            .opt_int(LEAD_COLUMNS + 5)?
-            .is_some_and(|snapshot| snapshot < sequence);
-        given || row.opt_int(LEAD_COLUMNS + 6)?.is_some()
-    } else {
-        lead.is_some()
-    };
-    Ok(heard.then_some(FeedChange {
-        sequence,
-        kind,
-        lead_id: lead_id.into(),
-        at: from_micros(row.int(LEAD_COLUMNS + 3)?),
-        lead: lead.filter(|lead| lead.facts.is_readable()),
-    }))
+impl Scan {
+    /// Adds the change in a row of [`PAGE`], if the client hears of it.
+    fn add(&mut self, row: &impl Columns, delivered: i64) -> Result<()> {
+        let sequence = row.int(LEAD_COLUMNS)?;
+        let kind = EntryKind::from_number(row.int(LEAD_COLUMNS + 1)?)
+            .ok_or(StoreError::Corrupt("an entry of an unknown kind"))?;
+        let Some(lead_id) = row.opt_uuid(LEAD_COLUMNS + 2)?.map(LeadId::from) else {
+            return Err(StoreError::Corrupt("a change without a lead"));
+        };
+        let given_at = row.opt_int(LEAD_COLUMNS + 5)?;
+        let was_read = row.opt_int(LEAD_COLUMNS + 6)?.is_some();
+        let was_withheld =
+            row.opt_int(LEAD_COLUMNS + 7)?.is_some() && row.opt_int(LEAD_COLUMNS + 8)?.is_none();
+        let lead = row.opt_bytes(1)?.map(|_| lead_at(row, 0)).transpose()?;
+        let is_readable = lead.as_ref().is_some_and(|lead| lead.facts.is_readable());
+        let heard = match &lead {
+            None if kind.is_tombstone() => {
+                let given = given_at.is_some_and(|snapshot| snapshot < sequence);
+                was_read || given && !was_withheld
+            }
+            None => false,
+            Some(_) if is_readable => {
+                if was_withheld && !self.disclosed.contains(&lead_id) {
+                    self.disclosed.push(lead_id);
+                }
+                true
+            }
+            // Restricted: whoever has it hears what happens to it, and nobody else.
+            Some(_) => {
+                let is_new = kind == EntryKind::Submitted && sequence > delivered;
+                if is_new && !was_read {
+                    self.withheld.push(lead_id);
+                }
+                was_read || !was_withheld && !self.withheld.contains(&lead_id)
+            }
+        };
+        if heard {
+            self.page.changes.push(FeedChange {
+                sequence,
+                kind,
+                lead_id,
+                at: from_micros(row.int(LEAD_COLUMNS + 3)?),
+                lead: lead.filter(|_| is_readable),
+            });
+        }
+        Ok(())
+    }
 }

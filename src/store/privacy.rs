@@ -43,12 +43,15 @@ statements! {
     ADD_REQUEST = "INSERT INTO rights_request (client_id, request_id, kind, detail, verification, \
                    received_at, completed_at, leads) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    // Who was given a lead by the feed, and when first; by role, so that a client that was never
-    // given anything costs one look-up.
-    DELIVERED = "SELECT client.name, (SELECT delivery.delivered_at FROM delivery \
+    // Who was given a lead by the feed, and when first: with the page that reached its submission, or
+    // later if it was withheld from that. By role, so that a client that was never given anything costs
+    // one look-up.
+    DELIVERED = "SELECT client.name, CASE WHEN withheld.lead_id IS NOT NULL \
+                     THEN withheld.disclosed_at ELSE (SELECT delivery.delivered_at FROM delivery \
                      WHERE delivery.client_id = client.id AND delivery.upto >= $1 \
-                     ORDER BY delivery.upto LIMIT 1) \
-                 FROM client WHERE client.role = 2 ORDER BY client.id";
+                     ORDER BY delivery.upto LIMIT 1) END \
+                 FROM client LEFT JOIN withheld ON withheld.client_id = client.id \
+                 AND withheld.lead_id = $2 WHERE client.role = 2 ORDER BY client.id";
     READINGS = "SELECT client.name, MIN(ledger.at) FROM ledger \
                 JOIN client ON client.id = ledger.client_id \
                 WHERE ledger.lead_id = $1 AND ledger.kind = 9 \
@@ -233,7 +236,8 @@ impl<DB: Dialect> Tx<DB> {
     /// Who was given a lead, and when first.
     async fn disclosures(&mut self, candidate: &Candidate) -> Result<Vec<Disclosure>> {
         let mut disclosures: Vec<Disclosure> = Vec::new();
-        for row in self.fetch(DELIVERED, values![candidate.submission]).await? {
+        let place = values![candidate.submission, candidate.lead.facts.id.uuid()];
+        for row in self.fetch(DELIVERED, place).await? {
             if let Some(at) = row.opt_int(1)? {
                 disclosures.push(Disclosure {
                     client: row.text(0)?,

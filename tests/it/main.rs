@@ -32,3 +32,4 @@ mod steps;
 mod streams;
 mod submit;
 mod tombstones;
+mod withheld;
