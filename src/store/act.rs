@@ -2,8 +2,9 @@
 //!
 //! All the same way, in one transaction: read the lead, ask the table in [`crate::domain::lifecycle`] what the
 //! act makes of it, write that at the revision it was read at, record it. A request that comes a second time
-//! is answered from the ledger, which knows what held at the time. To add an act, add its row there and a
-//! method that calls [`Sql::act`].
+//! is answered from the ledger, which knows what held at the time; that is looked up after the lead was
+//! read, so that of two calls under one key the second never judges what the first made of the lead. To add
+//! an act, add its row there and a method that calls [`Sql::act`].
 
 use super::{
     Amended, Candidate, Closed, Lifting, Rectification, Rectified, Restriction, Result, RightsCall,
@@ -45,6 +46,9 @@ statements! {
     // What became of a lead's restriction up to an entry, and in the one after it.
     RESTRICTIONS = "SELECT kind, detail, sequence FROM ledger WHERE lead_id = $1 \
                     AND sequence <= $2 + 1 AND kind IN (4, 5, 7, 8, 21) ORDER BY sequence";
+    // Each of these moved the row to its next revision; the first is 1.
+    REVISION = "SELECT COUNT(*) + 1 FROM ledger WHERE lead_id = $1 AND sequence <= $2 \
+                AND kind IN (2, 3, 4, 5, 15, 21)";
     LAST_OF_KIND = "SELECT sequence, kind, lead_id, client_id, request_id, detail, submission, at, \
                     hash FROM ledger WHERE lead_id = $1 AND kind = $2 \
                     ORDER BY sequence DESC LIMIT 1";
@@ -70,21 +74,11 @@ impl<DB: Dialect> Sql<DB> {
     ) -> Result<Option<Rectified>> {
         let act = Act::Rectify(order.fields);
         let mut tx = Tx::begin(&self.writer).await?;
-        let revision = order.expected_revision + 1;
+        let candidate = tx.lead(order.id).await?;
         if let Some(first) = tx.first(call, order.id, act).await? {
-            // As long as no other act has touched the lead, its values tell a repeat from another call.
-            if let Some(Candidate { lead, .. }) = tx.lead(order.id).await?
-                && lead.facts.revision == revision
-                && (order.amend)(&lead)?.differs
-            {
-                return Err(StoreError::RequestIdReused);
-            }
-            return Ok(Some(Rectified {
-                revision,
-                received_at: first.received_at,
-            }));
+            return tx.rectified_before(order, &first).await.map(Some);
         }
-        let Some(candidate) = tx.lead(order.id).await? else {
+        let Some(candidate) = candidate else {
             return Ok(None);
         };
         let facts = &candidate.lead.facts;
@@ -99,7 +93,7 @@ impl<DB: Dialect> Sql<DB> {
         // What was replaced lies in the log until that is emptied.
         self.erased.send_replace(());
         Ok(Some(Rectified {
-            revision,
+            revision: facts.revision + 1,
             received_at: call.received_at,
         }))
     }
@@ -112,6 +106,7 @@ impl<DB: Dialect> Sql<DB> {
     ) -> Result<Option<Restriction>> {
         let act = Act::Restrict(reason);
         let mut tx = Tx::begin(&self.writer).await?;
+        let candidate = tx.lead(id).await?;
         if let Some(first) = tx.first(call, id, act).await? {
             let (reasons, _) = tx.restrictions_after(id, first.sequence).await?;
             return Ok(Some(Restriction {
@@ -120,7 +115,7 @@ impl<DB: Dialect> Sql<DB> {
             }));
         }
         let policy = RetentionPolicy::default();
-        let done = self.act(tx, call, id, act, &policy).await?;
+        let done = self.act(tx, call, candidate, act, &policy).await?;
         Ok(done.map(|done| Restriction {
             reasons: reasons(&done),
             received_at: call.received_at,
@@ -136,12 +131,13 @@ impl<DB: Dialect> Sql<DB> {
     ) -> Result<Option<Lifting>> {
         let act = Act::Lift(reason);
         let mut tx = Tx::begin(&self.writer).await?;
+        let candidate = tx.lead(id).await?;
         if let Some(first) = tx.first(call, id, act).await? {
             let (reasons, erased) = tx.restrictions_after(id, first.sequence).await?;
             return Ok(Some(Lifting { reasons, erased }));
         }
         Ok(self
-            .act(tx, call, id, act, policy)
+            .act(tx, call, candidate, act, policy)
             .await?
             .map(|done| Lifting {
                 reasons: reasons(&done),
@@ -215,13 +211,13 @@ impl<DB: Dialect> Sql<DB> {
     /// An act that a person asks for, on one lead. `None`: there is no such lead.
     async fn act(
         &self,
-        mut tx: Tx<DB>,
+        tx: Tx<DB>,
         call: &RightsCall,
-        id: LeadId,
+        candidate: Option<Candidate>,
         act: Act,
         policy: &RetentionPolicy,
     ) -> Result<Option<Done>> {
-        let Some(candidate) = tx.lead(id).await? else {
+        let Some(candidate) = candidate else {
             return Ok(None);
         };
         let transition = candidate.lead.facts.apply(act, call.now, policy)?;
@@ -368,6 +364,31 @@ impl<DB: Dialect> Tx<DB> {
             })),
             _ => Err(StoreError::RequestIdReused),
         }
+    }
+
+    /// The answer to a correction that was made before. Another revision, or as long as no other act has
+    /// touched the lead other values, tell that it is another call.
+    async fn rectified_before(
+        &mut self,
+        order: &Rectification<'_>,
+        first: &First,
+    ) -> Result<Rectified> {
+        let place = values![order.id.uuid(), first.sequence];
+        let row = self.fetch_optional(REVISION, place).await?;
+        let revision = row.ok_or(StoreError::Corrupt("no count"))?.int(0)?;
+        let differs = match self.lead(order.id).await? {
+            Some(Candidate { lead, .. }) if lead.facts.revision == revision => {
+                (order.amend)(&lead)?.differs
+            }
+            _ => false,
+        };
+        if differs || order.expected_revision != revision - 1 {
+            return Err(StoreError::RequestIdReused);
+        }
+        Ok(Rectified {
+            revision,
+            received_at: first.received_at,
+        })
     }
 
     /// The reasons that held for a lead after an entry, and whether the lead went with it.

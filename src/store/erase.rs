@@ -48,17 +48,22 @@ impl<DB: Dialect> Sql<DB> {
     ) -> Result<Erasure> {
         let mut tx = Tx::begin(&self.writer).await?;
         let client_id = subject.call.client_id;
+        // Before the key is looked up: of two calls at once the second must not judge what the first left.
+        let selection = tx.select(subject).await;
         if !order.dry_run
             && let Some(first) = tx
                 .first_answer(subject, EntryKind::ErasureRequested)
                 .await?
         {
+            if first.detail != order.ground as i64 {
+                return Err(StoreError::RequestIdReused);
+            }
             // What is still unconfirmed was looked up afresh: that is recorded as any look-up.
             let looked = NewEntry::new(EntryKind::SubjectFound, client_id);
             self.record(tx, &[looked], subject.call.now).await?;
             return first.into_erasure();
         }
-        let Selection { leads, unconfirmed } = tx.select(subject).await?;
+        let Selection { leads, unconfirmed } = selection?;
         let act = Act::Erase {
             confirmed: order.confirmed,
         };
@@ -131,7 +136,8 @@ impl<DB: Dialect> Tx<DB> {
     /// What the first request with this key did, if there was one of this kind.
     ///
     /// Nothing that identifies the person is kept, so a repeat for another person is told from the leads
-    /// that match now: one that the first call did not touch means that the key is used for something else.
+    /// that match now, and those that are named: one that the first call did not touch means that the key is
+    /// used for something else.
     pub(super) async fn first_answer(
         &mut self,
         subject: &SubjectLookup<'_>,
@@ -157,20 +163,24 @@ impl<DB: Dialect> Tx<DB> {
             ..*subject
         };
         let now = self.select(&unnamed).await?;
-        let answer = FirstAnswer {
+        let mut answer = FirstAnswer {
             detail: request.int(0)?,
             received_at: from_micros(request.int(1)?),
             entries,
-            unconfirmed: now.unconfirmed,
+            unconfirmed: Vec::new(),
         };
         let touched = |id: LeadId| answer.leads().any(|touched| touched == id);
-        if now
-            .leads
-            .iter()
-            .any(|candidate| !touched(candidate.lead.facts.id))
+        let matching = now.leads.iter().map(|candidate| candidate.lead.facts.id);
+        if matching
+            .chain(subject.named.iter().copied())
+            .any(|id| !touched(id))
         {
             return Err(StoreError::RequestIdReused);
         }
+        // What was named then, and is still there, was touched all the same.
+        let mut unconfirmed = now.unconfirmed;
+        unconfirmed.retain(|(candidate, _)| !touched(candidate.lead.facts.id));
+        answer.unconfirmed = unconfirmed;
         Ok(Some(answer))
     }
 }

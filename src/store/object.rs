@@ -18,6 +18,8 @@ impl<DB: Dialect> Sql<DB> {
         let client_id = subject.call.client_id;
         let mut tx = Tx::begin(&self.writer).await?;
         let asked = EntryKind::ObjectionRequested;
+        // As in an erasure: before the key is looked up.
+        let selection = tx.select(subject).await;
         if let Some(first) = tx.first_answer(subject, asked).await? {
             if first.detail != kind as i64 {
                 return Err(StoreError::RequestIdReused);
@@ -30,7 +32,7 @@ impl<DB: Dialect> Sql<DB> {
                 received_at: first.received_at,
             });
         }
-        let Selection { leads, unconfirmed } = tx.select(subject).await?;
+        let Selection { leads, unconfirmed } = selection?;
         let request = NewEntry::new(asked, client_id);
         let mut entries = vec![request.request(subject.call.request_id).detail(kind as i64)];
         for candidate in &leads {

@@ -26,6 +26,7 @@ mod matching;
 mod no_entry_no_change;
 mod raw;
 mod read_race;
+mod rights;
 mod rights_list;
 mod scan;
 mod schema;
