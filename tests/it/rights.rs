@@ -36,7 +36,7 @@ fn seconds_on(world: &World, seconds: i64) -> prost_types::Timestamp {
     time
 }
 
-fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequest {
+pub fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequest {
     pb::RestrictLeadRequest {
         request_id: new_id().to_string(),
         lead_id: lead_id.to_owned(),
@@ -46,7 +46,11 @@ fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequ
 }
 
 /// A lifting of which the person was told just now.
-fn lifting(world: &World, lead_id: &str, reason: RestrictionReason) -> pb::LiftRestrictionRequest {
+pub fn lifting(
+    world: &World,
+    lead_id: &str,
+    reason: RestrictionReason,
+) -> pb::LiftRestrictionRequest {
     pb::LiftRestrictionRequest {
         request_id: new_id().to_string(),
         lead_id: lead_id.to_owned(),
@@ -56,7 +60,12 @@ fn lifting(world: &World, lead_id: &str, reason: RestrictionReason) -> pb::LiftR
 }
 
 /// A correction of one field.
-fn correction(lead_id: &str, revision: i64, field: &str, value: &str) -> pb::RectifyLeadRequest {
+pub fn correction(
+    lead_id: &str,
+    revision: i64,
+    field: &str,
+    value: &str,
+) -> pb::RectifyLeadRequest {
     let mut fields = pb::LeadFields::default();
     let place = match field {
         "name" => &mut fields.name,
