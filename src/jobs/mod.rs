@@ -7,4 +7,8 @@ mod clean_up;
 mod health;
 mod sweep;
 
-pub use self::{clean_up::clean_up, health::watch_health, sweep::Sweeper};
+pub use self::{
+    clean_up::clean_up,
+    health::watch_health,
+    sweep::{Round, Sweeper},
+};
