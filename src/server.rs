@@ -70,6 +70,8 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
     /// Whether strangers may ask for the contract: beyond loopback only if asked for.
     pub reflection: bool,
+    /// The wait between two rounds of the sweep: [`crate::domain::sweep::SWEEP_EVERY`], but for tests.
+    pub sweep_every: Duration,
 }
 
 /// A server that is bound and ready to run.
@@ -140,6 +142,12 @@ impl Server {
             stop.clone(),
         ));
         let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
+        let sweeper = jobs::Sweeper {
+            store: store.clone(),
+            clock: self.parts.clock.clone(),
+            policy: self.parts.settings.retention,
+        };
+        let sweeper = tokio::spawn(sweeper.run(self.parts.sweep_every, stop.clone()));
         let admin = admin_routes(self.parts.metrics.clone(), is_ready);
         let admin = tokio::spawn(serve_admin(self.admin, admin, stop.clone()));
         let routes = routes(&self.parts, health, &stop);
@@ -167,7 +175,7 @@ impl Server {
             () = drained => Ok(()),
         };
         stop.cancel();
-        for task in [watcher, admin] {
+        for task in [watcher, admin, sweeper] {
             let _ = timeout(DRAIN, task).await;
         }
         let _ = timeout(DRAIN, cleaner).await;

@@ -18,6 +18,7 @@ mod json;
 mod ledger;
 mod privacy;
 mod pull;
+mod retention;
 mod serve;
 pub mod setup;
 mod show;
@@ -71,6 +72,8 @@ enum Command {
     Healthcheck(check::HealthArgs),
     /// Add, list and revoke clients and their tokens
     Client(client::ClientArgs),
+    /// Show what the retention rules are about to erase
+    Retention(retention::RetentionArgs),
 }
 
 /// What a command found, where that is a yes or no.
@@ -99,6 +102,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,
+        Command::Retention(args) => retention::run(&args).await,
     };
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,

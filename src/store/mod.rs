@@ -25,6 +25,7 @@ mod privacy;
 mod rights;
 mod signal;
 mod sql;
+mod sweep;
 mod tx;
 
 use std::{fmt, sync::Arc};
@@ -41,6 +42,7 @@ pub use self::{
         RightsCall, Withdrawal,
     },
     sql::all_statements,
+    sweep::{Batch, Claim, Claimed, Overdue, Preview, Turn},
 };
 use crate::{
     domain::{
@@ -381,6 +383,28 @@ pub struct NewToken<'a> {
     pub not_after: Timestamp,
 }
 
+/// Erases what has reached its time (Art. 5(1)(e)).
+#[async_trait]
+pub trait RetentionStore: fmt::Debug + Send + Sync {
+    /// Claims the next round of the sweep, for one replica of all, if the clock is to be trusted.
+    async fn claim_sweep(&self, turn: Turn, now: Timestamp) -> Result<Claim>;
+
+    /// Erases a batch of what is overdue in this way: at most 500 leads, never a restricted one. What may
+    /// go, goes by [`crate::domain::sweep::horizon`].
+    async fn sweep_batch(
+        &self,
+        overdue: Overdue,
+        policy: &RetentionPolicy,
+        now: Timestamp,
+    ) -> Result<Batch>;
+
+    /// Records that a round came to its end.
+    async fn finish_sweep(&self, run: i64, now: Timestamp) -> Result<()>;
+
+    /// What a round would do at `now`; changes nothing.
+    async fn preview_sweep(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Preview>;
+}
+
 /// What else the service asks of its database.
 #[async_trait]
 pub trait AdminStore: fmt::Debug + Send + Sync {
@@ -406,12 +430,18 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
 
 /// A store with every capability.
 pub trait Store:
-    IntakeStore + FeedStore + PrivacyStore + LedgerStore + ClientStore + AdminStore
+    IntakeStore + FeedStore + PrivacyStore + RetentionStore + LedgerStore + ClientStore + AdminStore
 {
 }
 
 impl<T> Store for T where
-    T: IntakeStore + FeedStore + PrivacyStore + LedgerStore + ClientStore + AdminStore
+    T: IntakeStore
+        + FeedStore
+        + PrivacyStore
+        + RetentionStore
+        + LedgerStore
+        + ClientStore
+        + AdminStore
 {
 }
 

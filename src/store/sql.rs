@@ -15,6 +15,7 @@ use super::{
     group::Queue,
     intake, keys, ledger, open, privacy,
     signal::Signal,
+    sweep,
 };
 use crate::{
     clock::{SharedClock, from_micros},
@@ -99,6 +100,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         ledger::STATEMENTS,
         open::STATEMENTS,
         privacy::STATEMENTS,
+        sweep::STATEMENTS,
     ];
     let bulks = [
         &append::INSERT_ENTRIES,

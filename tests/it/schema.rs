@@ -120,7 +120,7 @@ on_both! {
         let tables: BTreeSet<&str> = columns.keys().map(|(table, _)| table.as_str()).collect();
         let known = [
             "client", "consumer", "delivery", "key_commitment", "lead", "ledger", "ledger_head",
-            "rights_request", "store", "token", "withheld",
+            "rights_request", "store", "sweep", "token", "withheld",
         ];
         assert_eq!(tables, BTreeSet::from(known));
     }
