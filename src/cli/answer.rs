@@ -27,6 +27,11 @@ impl AnswerArgs {
         self.connect.connect(role).await
     }
 
+    /// Whether JSON is asked for.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints an answer: for programs if they asked, else in these words.
     pub(super) fn print<M: Named>(
         &self,

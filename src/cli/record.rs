@@ -33,8 +33,11 @@ pub(super) async fn run(args: &RecordArgs) -> anyhow::Result<Verdict> {
         language: args.language.language.clone(),
     };
     let answer = session.answer(session.ledger().get_processing_record(request).await)?;
-    if !args.output.write(answer.record.as_bytes())? {
+    let is_filed = args.output.write(answer.record.as_bytes())?;
+    if !is_filed || args.answer.is_json() {
         args.answer.print(&answer, inventory)?;
+    }
+    if !is_filed {
         say("the whole record as JSON-LD: --output FILE");
     }
     Ok(Verdict::Yes)
