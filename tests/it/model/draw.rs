@@ -86,8 +86,10 @@ impl Draw {
             return self.key();
         }
         if self.chance(85) && !model.leads.is_empty() {
+            // Not in order of the identifiers, which no two runs share.
             let place = self.below(model.leads.len());
-            return model.leads.keys().nth(place).unwrap().clone();
+            let there = |id: &&String| model.leads.contains_key(*id);
+            return self.ids.iter().filter(there).nth(place).unwrap().clone();
         }
         let place = self.below(self.ids.len());
         self.ids[place].clone()
@@ -182,7 +184,7 @@ impl Draw {
         let reader = &model.readers[by];
         let cursor = match self.below(10) {
             0..4 => String::new(),
-            4 => self.position(reader.delivered + 3),
+            4 if self.chance(30) => cursor::encode(1, reader.delivered + i64::from(self.upto(3))),
             5 => self.position(reader.delivered),
             _ => cursor::encode(1, reader.delivered),
         };
@@ -226,12 +228,11 @@ impl Draw {
             person.phone.push_str(PHONES[1]);
         }
         if self.chance(40) {
-            let mut ids: Vec<_> = model
-                .leads
-                .iter()
-                .filter(|(_, lead)| matches!(lead.judged(&person), Judged::Doubt(_)))
-                .map(|(id, _)| id.clone())
-                .collect();
+            let in_doubt = |id: &&String| {
+                let lead = model.leads.get(*id);
+                lead.is_some_and(|lead| matches!(lead.judged(&person), Judged::Doubt(_)))
+            };
+            let mut ids: Vec<_> = self.ids.iter().filter(in_doubt).cloned().collect();
             ids.retain(|_| self.chance(30));
             person.lead_ids = ids;
         } else if self.chance(8) {
@@ -326,6 +327,10 @@ impl Draw {
             Op::Submit(request) => request.name.push('x'),
             Op::Find(request) if self.below(2) == 0 => other(&mut request.request),
             Op::Export(request) if self.below(2) == 0 => request.kind = 3 - request.kind,
+            Op::Export(request) if self.below(2) == 0 => {
+                let request = request.request.clone();
+                *op = Op::Find(pb::FindSubjectRequest { request });
+            }
             Op::Export(request) => other(&mut request.request),
             Op::Erase(request) => match self.below(4) {
                 0 => request.ground = 7 - request.ground,

@@ -17,7 +17,7 @@ fn is_tombstone(kind: EntryKind) -> bool {
     matches!(kind, EntryKind::Erased | EntryKind::HandedOver)
 }
 
-pub async fn check(replica: &Replica, under: &mut Under, model: &mut Model) {
+pub async fn check(replica: &Replica, under: &mut Under, model: &Model) {
     verify(replica).await;
     let entries = ledger(replica).await;
     let ledger: Vec<_> = entries.iter().map(known).collect();

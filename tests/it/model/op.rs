@@ -46,6 +46,15 @@ impl Answer {
         }
     }
 
+    /// What kind of answer it is.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Done(..) => "done",
+            Self::Refused(_, reason) => reason,
+            Self::Waited => "waited",
+        }
+    }
+
     pub fn show(&self) -> String {
         match self {
             Self::Done(name, bytes) => show(name, bytes),
@@ -61,6 +70,26 @@ pub fn inner<M>(answer: Result<Response<M>, Status>) -> Result<M, Status> {
 }
 
 impl Op {
+    /// What kind of step it is.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Submit(_) => "submit",
+            Self::Withdraw(_) => "withdraw",
+            Self::Pull(..) => "pull",
+            Self::Acknowledge(..) => "acknowledge",
+            Self::Get(..) => "get",
+            Self::Close(..) => "close",
+            Self::Find(_) => "find",
+            Self::Export(_) => "export",
+            Self::Erase(_) => "erase",
+            Self::Object(_) => "object",
+            Self::Rectify(_) => "rectify",
+            Self::Restrict(_) => "restrict",
+            Self::Lift(_) => "lift",
+            Self::Wait(_) => "wait",
+        }
+    }
+
     /// The step in full: the messages themselves print nothing.
     pub fn show(&self) -> String {
         let of = |name, bytes: Vec<u8>| show(name, &bytes);

@@ -1,5 +1,7 @@
 //! Takes the steps of a run at a real server, and compares each answer with the model's.
 
+use std::collections::BTreeMap;
+
 use lead_intake::{
     domain::retention::GraceDays,
     pb::{
@@ -33,8 +35,11 @@ pub struct Under {
     pub proofs: Vec<(i64, String)>,
 }
 
+/// How often each kind of answer was given.
+pub type Tally = BTreeMap<String, usize>;
+
 /// Runs one world: this many steps from this seed.
-pub async fn world(backend: Backend, seed: u64, steps: usize) {
+pub async fn world(backend: Backend, seed: u64, steps: usize) -> Tally {
     let mut world = World::new(backend).await;
     // Short times, so that they end within a run; every second world has a grace.
     let grace = if seed.is_multiple_of(2) {
@@ -54,6 +59,7 @@ pub async fn world(backend: Backend, seed: u64, steps: usize) {
     let entries = ledger(&replica).await.iter().map(known).collect();
     let mut model = Model::new(START.parse().unwrap(), policy, entries, READERS);
     let mut draw = Draw::new(seed);
+    let mut tally = Tally::new();
     for place in 0..steps {
         let op = draw.step(&model);
         if let Op::Wait(seconds) = op {
@@ -72,9 +78,18 @@ pub async fn world(backend: Backend, seed: u64, steps: usize) {
             answer.show(),
             expected.show(),
         );
+        *tally
+            .entry(format!("{} {}", op.name(), answer.name()))
+            .or_default() += 1;
     }
-    end::check(&replica, &mut under, &mut model).await;
+    end::check(&replica, &mut under, &model).await;
+    for entry in &model.ledger {
+        *tally
+            .entry(format!("{:?} {}", entry.kind, entry.detail))
+            .or_default() += 1;
+    }
     replica.stop().await;
+    tally
 }
 
 /// An entry as the model keeps it.
