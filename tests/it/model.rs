@@ -1,6 +1,6 @@
 //! The service against a model of it: random steps, and after each the answer must be the model's.
 //!
-//! The model in [`state`] and [`acts`] over [`rules`] is written from the contract, not from the program: where the
+//! The model in [`state`], [`people`], [`acts`] and [`feed`] over [`rules`] is written from the contract, not from the program: where the
 //! two differ, one of them is wrong. A world is a run of steps from one seed, at a real server; the same seeds run on
 //! both databases. A failure names its seed and step. To run more, or to run one again:
 //!
@@ -15,7 +15,9 @@
 mod acts;
 mod draw;
 mod end;
+mod feed;
 mod op;
+mod people;
 mod rules;
 mod run;
 mod state;

@@ -17,9 +17,10 @@ use tonic::{Status, service::interceptor::InterceptedService};
 use super::{
     draw::Draw,
     end,
+    feed::crm_name,
     op::{Answer, Op, inner},
     rules::Policy,
-    state::{Entry, Hint, Model, crm_name},
+    state::{Entry, Hint, Model},
 };
 use crate::{steps::*, support::*};
 
