@@ -23,6 +23,7 @@ mod feed;
 mod log;
 mod main_job;
 mod matching;
+mod model;
 mod no_entry_no_change;
 mod raw;
 mod read_race;
