@@ -31,19 +31,23 @@ impl Model {
         })
     }
 
-    /// What a reader hears of an entry now: of a lead that is there every change, of one that is gone its
-    /// tombstone, if the reader was ever told of it.
+    /// What a reader hears of an entry now: of a lead that may be read every change, of one that is restricted
+    /// or gone what follows, if the reader was ever told of it.
     pub fn heard(&self, by: usize, sequence: i64) -> Option<pb::LeadChange> {
         let entry = &self.ledger[usize::try_from(sequence).unwrap() - 1];
         let id = &entry.lead_id;
+        let told = self.readers[by].told.contains_key(id);
         let heard = match entry.kind {
-            EntryKind::Erased | EntryKind::HandedOver => self.readers[by].told.contains_key(id),
+            EntryKind::Erased | EntryKind::HandedOver => told,
             EntryKind::Submitted
             | EntryKind::Rectified
             | EntryKind::ConsentWithdrawn
             | EntryKind::Restricted
             | EntryKind::Released
-            | EntryKind::Objected => self.leads.contains_key(id),
+            | EntryKind::Objected => match self.leads.get(id) {
+                Some(lead) => told || !lead.hidden(),
+                None => false,
+            },
             _ => false,
         };
         heard.then(|| pb::LeadChange {
