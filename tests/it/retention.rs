@@ -173,8 +173,8 @@ on_both! {
         let replica = start_settled(&world).await;
         let id = submit_mail(&replica, "kari@example.no").await;
         let other = submit_mail(&replica, "ola@example.no").await;
-        restrict(&replica, &id).await;
         let (_, cursor) = pull_all(&mut replica.crm(), "", 0).await;
+        restrict(&replica, &id).await;
         world.clock.advance_seconds(MAX_AGE + DAY);
         let before = preview(&world, &replica).await;
         assert_eq!((before.too_old, before.kept_restricted), (1, 1));
