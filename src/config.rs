@@ -309,6 +309,26 @@ mod tests {
         }
     }
 
+    /// Art. 5(1)(e), 25: a closed lead stays for no time unless the file says so, for all outcomes or for one.
+    #[test]
+    fn art_5_1_e_a_grace_is_for_one_outcome_or_all() {
+        for (lines, expected) in [
+            ("", [0, 0, 0]),
+            ("closed_grace = 'P7D'", [7, 7, 7]),
+            ("converted_grace = 'P30D'", [0, 0, 30]),
+            (
+                "closed_grace = 'P7D'\nanswered_grace = 'P1D'\nnot_relevant_grace = 'P0D'",
+                [1, 0, 7],
+            ),
+        ] {
+            let section: RetentionSection =
+                toml::from_str(&format!("max_age = 'P90D'\n{lines}")).expect("a section");
+            let grace = retention(&section).expect("a policy").grace;
+            let days = [grace.answered, grace.not_relevant, grace.converted];
+            assert_eq!(days, expected, "{lines}");
+        }
+    }
+
     /// Art. 25, and rights.md 1: a file that leaves out the controller or the limit, or has a key that
     /// nobody knows, is refused.
     #[test]
