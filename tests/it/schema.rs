@@ -119,8 +119,8 @@ on_both! {
         );
         let tables: BTreeSet<&str> = columns.keys().map(|(table, _)| table.as_str()).collect();
         let known = [
-            "client", "consumer", "delivery", "key_commitment", "lead", "ledger", "ledger_head",
-            "rights_request", "store", "token", "withheld",
+            "acknowledgement", "client", "consumer", "delivery", "key_commitment", "lead", "ledger",
+            "ledger_head", "rights_request", "store", "token", "withheld",
         ];
         assert_eq!(tables, BTreeSet::from(known));
     }
