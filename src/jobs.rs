@@ -1,11 +1,14 @@
 //! What runs beside the calls. The retention sweep and resealing join it with their issues.
 
+mod duties;
+
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+pub use self::duties::{show_duties, tell_duties};
 use crate::store::SharedStore;
 
 /// How often the database is asked whether it still takes writes.

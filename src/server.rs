@@ -29,7 +29,7 @@ use crate::{
         intake::{Intake, IntakeSettings},
         ledger::Ledger,
         observe::ObserveLayer,
-        privacy::Privacy,
+        privacy::{Privacy, Receipts},
         status::Refusal,
     },
     seal::{KeyRing, Sealer, Unsealer},
@@ -139,6 +139,11 @@ impl Server {
             &SERVICES,
             stop.clone(),
         ));
+        let teller = tokio::spawn(jobs::tell_duties(
+            store.clone(),
+            self.parts.clock.clone(),
+            stop.clone(),
+        ));
         let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
         let admin = admin_routes(self.parts.metrics.clone(), is_ready);
         let admin = tokio::spawn(serve_admin(self.admin, admin, stop.clone()));
@@ -167,7 +172,7 @@ impl Server {
             () = drained => Ok(()),
         };
         stop.cancel();
-        for task in [watcher, admin] {
+        for task in [watcher, teller, admin] {
             let _ = timeout(DRAIN, task).await;
         }
         let _ = timeout(DRAIN, cleaner).await;
@@ -216,14 +221,20 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         controller: parts.settings.controller.clone(),
         retention,
     };
+    let ledger = Ledger::new(
+        parts.store.clone(),
+        parts.store.clone(),
+        parts.clock.clone(),
+        exporter.clone(),
+    );
     let privacy = Privacy::new(
         parts.store.clone(),
+        Receipts::new(parts.store.clone(), parts.settings.erasure),
         parts.keys.clone(),
         parts.clock.clone(),
         exporter,
         parts.settings.region,
     );
-    let ledger = Ledger::new(parts.store.clone());
     let mut routes = Routes::default()
         .add_service(health)
         .add_service(IntakeServiceServer::new(intake).max_decoding_message_size(INTAKE_MESSAGE_MAX))
