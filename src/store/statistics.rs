@@ -97,6 +97,13 @@ pub struct OpenRequests {
     pub overdue: i64,
 }
 
+/// The least identifier of a lead that was submitted after a time, by the millisecond.
+fn first_after(time: Timestamp) -> Uuid {
+    let next = time.as_millisecond().saturating_add(1);
+    let next = Timestamp::from_millisecond(next).unwrap_or(time);
+    LeadId::new(next, [0; 10]).uuid()
+}
+
 impl<DB: Dialect> Sql<DB> {
     pub(super) async fn statistics(
         &self,
@@ -134,7 +141,7 @@ impl<DB: Dialect> Sql<DB> {
             let start = if age_months == MONTHS_MAX {
                 Uuid::nil()
             } else {
-                LeadId::new(months_before(now, age_months + 1), [0; 10]).uuid()
+                first_after(months_before(now, age_months + 1))
             };
             for row in self.read(LEADS, values![start, end]).await? {
                 counts.push(LeadCount {
