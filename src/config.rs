@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::{
     domain::{
         contact::Region,
+        erasure::{ACKNOWLEDGE_WITHIN_DAYS_CAP, ErasurePolicy},
         notice::Controller,
         retention::{GraceDays, MAX_AGE_DAYS_CAP, RetentionPolicy},
     },
@@ -90,6 +91,8 @@ struct ConfigFile {
     controller: Option<Controller>,
     retention: Option<RetentionSection>,
     #[serde(default)]
+    erasure: ErasureSection,
+    #[serde(default)]
     notice: NoticeSection,
     #[serde(default)]
     intake: IntakeSection,
@@ -121,6 +124,12 @@ struct RetentionSection {
     answered_grace: Option<String>,
     not_relevant_grace: Option<String>,
     converted_grace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErasureSection {
+    acknowledge_within: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -202,6 +211,7 @@ impl Config {
                     Some(section) => retention(section)?,
                     None => RetentionPolicy::default(),
                 },
+                erasure: erasure(&file.erasure)?,
             },
         })
     }
@@ -265,6 +275,21 @@ fn retention(section: &RetentionSection) -> Result<RetentionPolicy, ConfigError>
                 section.converted_grace.as_ref(),
             )?,
         },
+    })
+}
+
+fn erasure(section: &ErasureSection) -> Result<ErasurePolicy, ConfigError> {
+    let Some(within) = &section.acknowledge_within else {
+        return Ok(ErasurePolicy::default());
+    };
+    let acknowledge_within_days = days("erasure.acknowledge_within", within)?;
+    if acknowledge_within_days > ACKNOWLEDGE_WITHIN_DAYS_CAP {
+        return Err(ConfigError(
+            "erasure.acknowledge_within must be at most P31D".to_owned(),
+        ));
+    }
+    Ok(ErasurePolicy {
+        acknowledge_within_days,
     })
 }
 
@@ -344,6 +369,14 @@ mod tests {
             (retention.to_owned(), false),
             (format!("colour = 1\n{controller}{retention}"), false),
             (format!("{controller}[retention]\nmax_age='P4Y'\n"), false),
+            (
+                format!("{controller}{retention}[erasure]\nacknowledge_within='P3D'\n"),
+                true,
+            ),
+            (
+                format!("{controller}{retention}[erasure]\nacknowledge_within='P32D'\n"),
+                false,
+            ),
         ] {
             fs::write(&path, &text).expect("written");
             let args = ConfigArgs {

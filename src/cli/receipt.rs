@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     Verdict,
     answer::AnswerArgs,
-    show::{clean, table, time, word},
+    show::{clean, elapsed, table, time, word},
 };
 use crate::{pb, token::Role};
 
@@ -44,9 +44,12 @@ fn standing(answer: &pb::GetErasureReceiptResponse) -> String {
     let mut rows = table(["client", "was given", "acknowledged", "state"]);
     for recipient in &answer.recipients {
         let state = if recipient.overdue {
-            "OVERDUE".to_owned()
+            format!(
+                "OVERDUE, open for {}",
+                elapsed(recipient.oldest_open_seconds)
+            )
         } else if is_open(recipient) {
-            "open".to_owned()
+            format!("open for {}", elapsed(recipient.oldest_open_seconds))
         } else {
             format!("done {}", time(recipient.acknowledged_at.as_ref()))
                 .trim_end()

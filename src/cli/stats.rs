@@ -51,8 +51,12 @@ fn words(answer: &pb::GetStatisticsResponse) -> String {
         parts.push(rows.to_string());
     }
     parts.push(format!(
-        "{} request(s) past their due date",
-        answer.overdue_requests
+        "{} lead(s) whose time is over are kept by a restriction",
+        answer.overdue_restricted
+    ));
+    parts.push(format!(
+        "{} request(s) open, {} of them past their due date; {} answered late",
+        answer.open_requests, answer.overdue_requests, answer.answered_late
     ));
     parts.join("\n")
 }
@@ -106,6 +110,9 @@ mod tests {
                 count(pb::LeadState::Restricted, 0, 2),
             ],
             overdue_requests: 1,
+            open_requests: 3,
+            answered_late: 2,
+            overdue_restricted: 5,
             consumers: vec![pb::ConsumerStatus {
                 client: "crm".to_owned(),
                 unacknowledged_erasures: 4,
@@ -129,6 +136,11 @@ mod tests {
         );
         assert!(row("2 months").starts_with("2 months 10 █"), "{text}");
         assert_eq!(row("crm"), "crm 4 3 days");
-        assert!(text.ends_with("1 request(s) past their due date"), "{text}");
+        let requests = "3 request(s) open, 1 of them past their due date; 2 answered late";
+        assert!(text.ends_with(requests), "{text}");
+        assert!(
+            row("5 lead(s)").ends_with("kept by a restriction"),
+            "{text}"
+        );
     }
 }

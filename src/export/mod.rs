@@ -7,13 +7,17 @@
 mod access;
 mod explain;
 mod portability;
+mod record;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub use self::explain::{Refusal, objection};
+pub use self::{
+    explain::{Refusal, objection},
+    record::{InventoryItem, inventory},
+};
 use crate::{
     domain::{
         lead::{Content, LeadFacts},

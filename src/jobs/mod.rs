@@ -4,11 +4,13 @@
 //! tries again. To add one: a file, and a line in [`crate::server::Server::run`], which starts and awaits them.
 
 mod clean_up;
+mod duties;
 mod health;
 mod sweep;
 
 pub use self::{
     clean_up::clean_up,
+    duties::{show_duties, tell_duties},
     health::watch_health,
     sweep::{Round, Sweeper},
 };

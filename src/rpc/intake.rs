@@ -14,7 +14,7 @@ use crate::{
     clock::SharedClock,
     domain::{
         contact::Region,
-        erasure::WithdrawalOutcome,
+        erasure::{ErasurePolicy, WithdrawalOutcome},
         notice::{Acceptance, Controller, Notice, NoticeRegistry, NoticeVersion, Rights},
         retention::RetentionPolicy,
     },
@@ -60,6 +60,8 @@ pub struct IntakeSettings {
     pub notice_grace_days: u32,
     /// The retention rules.
     pub retention: RetentionPolicy,
+    /// What is expected of those who had an erased lead.
+    pub erasure: ErasurePolicy,
 }
 
 impl Intake {

@@ -34,6 +34,9 @@ statements! {
                FROM ledger WHERE sequence >= $1 AND sequence <= $2 ORDER BY sequence";
 }
 
+/// The entries of a request, by the numbers of the first and the last: what a receipt is made of.
+pub(super) const REQUEST_ENTRIES: &str = ENTRIES;
+
 pub(super) static DELETE_LEADS: Bulk = Bulk::new(
     "DELETE FROM lead WHERE (id, revision) IN (",
     &[Uuid, Int],

@@ -56,6 +56,11 @@ statements! {
                 WHERE client_id = $1 AND lead_id = $2 AND disclosed_at IS NULL";
     ACKNOWLEDGE = "UPDATE consumer SET acknowledged = $2, acknowledged_at = $3 \
                    WHERE client_id = $1 AND acknowledged < $2 AND delivered >= $2";
+    // Only where there is a tombstone to acknowledge, between the position before and the one now.
+    ADD_ACKNOWLEDGEMENT = "INSERT INTO acknowledgement (client_id, upto, acknowledged_at) \
+                           SELECT $1, $2, $3 WHERE EXISTS (SELECT 1 FROM ledger \
+                           WHERE kind IN (7, 8) AND sequence > $4 AND sequence <= $2) \
+                           ON CONFLICT (client_id, upto) DO NOTHING";
     READ_LEAD = concat!(
         "SELECT ", lead_columns!(), " FROM lead WHERE lead.id = $1 AND lead.restrictions = 0"
     );
@@ -244,11 +249,13 @@ impl<DB: Dialect> Sql<DB> {
             return Ok(None);
         }
         let mut tx = Tx::begin(&self.writer).await?;
-        tx.execute(
-            ACKNOWLEDGE,
-            values![client_id, position, now.as_microsecond()],
-        )
-        .await?;
+        let now = now.as_microsecond();
+        let moved = tx.execute(ACKNOWLEDGE, values![client_id, position, now]);
+        if moved.await? == 1 {
+            // A position that another call left meanwhile makes the range longer, which adds nothing new.
+            let row = values![client_id, position, now, current.acknowledged];
+            tx.execute(ADD_ACKNOWLEDGEMENT, row).await?;
+        }
         let row = tx.fetch_optional(CONSUMER, values![client_id]).await?;
         let head = tx.fetch_optional(HEAD, Vec::new()).await?;
         tx.commit().await?;

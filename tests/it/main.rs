@@ -14,6 +14,8 @@
 mod support;
 
 mod access;
+mod accountability;
+mod accountability_counts;
 mod acts;
 mod cli;
 mod concurrency;
