@@ -97,6 +97,7 @@ mod tests {
             leads: 2,
             acknowledged,
             overdue,
+            oldest_open_seconds: 3 * 86_400,
             ..Default::default()
         }
     }
@@ -115,7 +116,11 @@ mod tests {
             receipt: None,
             recipients,
         });
-        for (client, state) in [("done", "done"), ("half", "open"), ("late", "OVERDUE")] {
+        for (client, state) in [
+            ("done", "done"),
+            ("half", "open for 3 days"),
+            ("late", "OVERDUE, open for 3 days"),
+        ] {
             let row = text
                 .lines()
                 .find(|line| line.trim_start().starts_with(client));
