@@ -1,7 +1,10 @@
 //! Counts (Art. 5(2), 33(3)(a)): leads by state, basis and age; requests that are open, overdue, or were late.
 //!
-//! A statement counts the leads of one month by a range of the primary key, since their identifiers are in
-//! order of time: so each stays far below its time limit, with ten million leads in the table.
+//! A statement counts the leads of one day by a range of the primary key, since their identifiers are in
+//! order of time: so each stays far below its time limit with ten million leads in the table. (Measured on
+//! PostgreSQL, cold: 3 s for 860,000 leads, so a whole month of them would not do.)
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -97,6 +100,40 @@ pub struct OpenRequests {
     pub overdue: i64,
 }
 
+/// Leads of one age, by a range of their identifiers: from `start` on, below `end`.
+struct Slice {
+    age_months: i32,
+    start: Uuid,
+    end: Uuid,
+}
+
+/// All that there can be, from the newest on: each month in days, so that one statement counts few.
+fn slices(now: Timestamp) -> Vec<Slice> {
+    let mut slices = Vec::new();
+    // Nothing is submitted in the future, but another replica's clock may be ahead of this one's.
+    let mut end = Uuid::max();
+    for age_months in 0..MONTHS_MAX {
+        let last = months_before(now, age_months + 1);
+        let mut time = months_before(now, age_months);
+        while time > last {
+            time = from_micros(time.as_microsecond() - DAY).max(last);
+            let start = first_after(time);
+            slices.push(Slice {
+                age_months,
+                start,
+                end,
+            });
+            end = start;
+        }
+    }
+    slices.push(Slice {
+        age_months: MONTHS_MAX,
+        start: Uuid::nil(),
+        end,
+    });
+    slices
+}
+
 /// The least identifier of a lead that was submitted after a time, by the millisecond.
 fn first_after(time: Timestamp) -> Uuid {
     let next = time.as_millisecond().saturating_add(1);
@@ -127,37 +164,32 @@ impl<DB: Dialect> Sql<DB> {
         })
     }
 
-    /// Month by month, from the newest lead to the oldest.
+    /// Slice by slice, from the newest lead to the oldest.
     async fn leads_by_age(&self, now: Timestamp) -> Result<Vec<LeadCount>> {
-        let mut counts = Vec::new();
         let oldest = self.read(OLDEST_LEAD, Vec::new()).await?;
         let Some(oldest) = oldest.first() else {
-            return Ok(counts);
+            return Ok(Vec::new());
         };
         let oldest = oldest.uuid(0)?;
-        // Nothing is submitted in the future, but another replica's clock may be ahead of this one's.
-        let mut end = Uuid::max();
-        for age_months in 0..=MONTHS_MAX {
-            let start = if age_months == MONTHS_MAX {
-                Uuid::nil()
-            } else {
-                first_after(months_before(now, age_months + 1))
-            };
-            for row in self.read(LEADS, values![start, end]).await? {
-                counts.push(LeadCount {
-                    state: LeadState::of(row.bool(1)?, row.bool(2)?),
-                    basis: LawfulBasis::from_number(row.int(0)?)
+        let mut counts = BTreeMap::new();
+        for slice in slices(now).into_iter().filter(|slice| slice.end > oldest) {
+            for row in self.read(LEADS, values![slice.start, slice.end]).await? {
+                let kind = (slice.age_months, row.int(0)?, row.bool(1)?, row.bool(2)?);
+                *counts.entry(kind).or_default() += row.int(3)?;
+            }
+        }
+        let counts = counts.into_iter();
+        counts
+            .map(|((age_months, basis, is_restricted, is_closed), leads)| {
+                Ok(LeadCount {
+                    state: LeadState::of(is_restricted, is_closed),
+                    basis: LawfulBasis::from_number(basis)
                         .ok_or(StoreError::Corrupt("a lead without a lawful basis"))?,
                     age_months,
-                    leads: row.int(3)?,
-                });
-            }
-            if start <= oldest {
-                break;
-            }
-            end = start;
-        }
-        Ok(counts)
+                    leads,
+                })
+            })
+            .collect()
     }
 
     pub(super) async fn open_requests(&self, now: Timestamp) -> Result<OpenRequests> {
@@ -183,5 +215,27 @@ impl<DB: Dialect> Sql<DB> {
             }
         }
         Ok(late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The slices cover every identifier once, however long the months before are.
+    #[test]
+    fn slices_meet_without_a_gap() {
+        for now in [
+            "2026-11-23T12:00:00Z",
+            "2028-03-31T00:00:00Z",
+            "2027-03-01T23:59:59Z",
+        ] {
+            let slices = slices(now.parse().expect("a date in the table"));
+            assert_eq!(slices.first().map(|slice| slice.end), Some(Uuid::max()));
+            assert_eq!(slices.last().map(|slice| slice.start), Some(Uuid::nil()));
+            assert!(slices.iter().all(|slice| slice.start < slice.end));
+            assert!(slices.windows(2).all(|pair| pair[0].start == pair[1].end));
+            assert!(slices.len() < 1200, "{}", slices.len());
+        }
     }
 }
