@@ -117,8 +117,8 @@ const NB: Labels = Labels {
     organisation_number: "Organisasjonsnummer",
     address: "Adresse",
     notices: "Personvernerklæringen",
-    notices_about: "Denne teksten ble vist ved skjemaet. Fingeravtrykket (SHA-256) viser at den ikke er \
-                    endret siden.",
+    notices_about: "Personvernerklæringen vises ved skjemaet. Versjonen du fikk se, står ved hver \
+                    henvendelse. Fingeravtrykket (SHA-256) viser at teksten ikke er endret siden.",
     version: "Versjon",
     in_force_from: "gjelder fra",
     languages: ["norsk", "engelsk"],
@@ -175,8 +175,8 @@ const EN: Labels = Labels {
     organisation_number: "Organisation number",
     address: "Address",
     notices: "The privacy notice",
-    notices_about: "This text was shown beside the form. Its fingerprint (SHA-256) shows that it has not been \
-                    changed since.",
+    notices_about: "The privacy notice is shown beside the form. The version you were shown stands with \
+                    each enquiry. The fingerprint (SHA-256) shows that the text has not been changed since.",
     version: "Version",
     in_force_from: "in force from",
     languages: ["Norwegian", "English"],

@@ -135,9 +135,12 @@ impl Page<'_> {
             let text = labels::state(self.language, state);
             html.element("span", &[("class", class)], |html| html.text(text));
         });
-        for reason in facts.restrictions.reasons() {
-            let text = labels::reason(self.language, reason);
-            row(html, labels.because, |html| html.text(text));
+        if !facts.restrictions.is_empty() {
+            row(html, labels.because, |html| {
+                for reason in facts.restrictions.reasons() {
+                    html.leaf("p", labels::reason(self.language, reason));
+                }
+            });
         }
         if let Some(closing) = facts.closing {
             row(html, labels.closed, |html| self.moment(html, closing.at));
