@@ -118,18 +118,19 @@ mod tests {
 
     proptest! {
         /// No cell can start a formula, whether a spreadsheet parts cells at commas or at semicolons; and the
-        /// csv crate reads back, cell for cell, what the person wrote.
+        /// csv crate reads back, cell for cell, what the person wrote (in which there are no controls).
         #[test]
         fn no_cell_can_start_a_formula(
-            name in "[-=+@;,\"' a\u{FF1D}\u{5D0}]{0,8}|.{0,20}",
-            email in "[-=+@;,\"' a\u{FF1D}\u{5D0}]{0,8}|.{0,20}",
+            name in "[-=+@;,\"' a\u{FF1D}\u{5D0}]{0,8}|[^\\p{Cc}]{0,20}",
+            email in "[-=+@;,\"' a\u{FF1D}\u{5D0}]{0,8}|[^\\p{Cc}]{0,20}",
         ) {
             let mut file = String::new();
             let given = [name, String::new(), "tel:+4740605600".to_owned(), email];
             row(&mut file, given.clone().map(|cell| guarded(&cell)));
             for delimiter in [b',', b';'] {
                 for cell in cells(&file, delimiter).concat() {
-                    let begins = cell.trim_start_matches([' ', '"']);
+                    // Where a semicolon parts it, a cell may begin with the quotation mark and the end of its line.
+                    let begins = cell.trim_start_matches([' ', '"', '\r', '\n']);
                     prop_assert!(!begins.starts_with(begins_formula), "{cell:?} in {file:?}");
                 }
             }
