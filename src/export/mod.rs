@@ -1,27 +1,35 @@
-//! Documents for people: the copy of Art. 15 and the data to take along of Art. 20.
+//! Documents for people: the copy of Art. 15, the data to take along of Art. 20, and receipts of consent.
 //!
 //! Built from unsealed leads, handed over and forgotten; nothing of them is stored. The facts of Art. 15(1)
-//! come from the privacy notice, so that a copy never says other than the notice does. Terms are those of
-//! the Data Privacy Vocabulary and of schema.org. To add a format, add a [`Document`] and a file.
+//! come from the privacy notice, so that a copy never says other than the notice does; the words around them
+//! stand in `labels.rs`. Terms are those of the Data Privacy Vocabulary and of schema.org. To add a format, add a
+//! [`Document`] and a file.
 
 mod access;
+mod csv;
 mod explain;
+mod html;
+mod jcard;
+mod labels;
+mod page;
 mod portability;
+mod receipt;
 mod record;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde_json::{Value, json};
 
 pub use self::{
     explain::{Refusal, objection},
+    receipt::{Receipts, Withdrawn},
     record::{InventoryItem, inventory},
 };
 use crate::{
     domain::{
         lead::{Content, LeadFacts},
-        notice::{Controller, Language, Notice, NoticeRegistry},
+        notice::{Controller, Language, Notice, NoticeRegistry, TIME_ZONE},
         retention::RetentionPolicy,
     },
     store::Disclosure,
@@ -43,8 +51,31 @@ pub struct Exporter {
 pub enum Document {
     /// Art. 15, JSON-LD.
     AccessJson,
+    /// Art. 15, a page to read.
+    AccessHtml,
     /// Art. 20, JSON-LD.
     PortabilityJson,
+    /// Art. 20, jCard.
+    PortabilityJcard,
+    /// Art. 20, CSV.
+    PortabilityCsv,
+}
+
+impl Document {
+    /// What its file is called, its end, and its media type.
+    const fn file(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::AccessJson => ("access", "json", "application/ld+json"),
+            Self::AccessHtml => ("access", "html", "text/html; charset=utf-8"),
+            Self::PortabilityJson => ("portability", "json", "application/ld+json"),
+            Self::PortabilityJcard => ("portability", "jcard.json", "application/vcard+json"),
+            Self::PortabilityCsv => (
+                "portability",
+                "csv",
+                "text/csv; charset=utf-8; header=present",
+            ),
+        }
+    }
 }
 
 /// A lead in a document.
@@ -84,40 +115,71 @@ impl Exporter {
         leads: &[ExportedLead],
         now: Timestamp,
     ) -> File {
-        let (value, kind) = match document {
-            Document::AccessJson => (access::json_ld(self, language, leads, now), "access"),
-            Document::PortabilityJson => (portability::json_ld(leads), "portability"),
+        let content = match document {
+            Document::AccessJson => pretty(&access::json_ld(self, language, leads, now)),
+            Document::AccessHtml => page::page(self, language, leads, now),
+            Document::PortabilityJson => pretty(&portability::json_ld(leads)),
+            Document::PortabilityJcard => pretty(&jcard::cards(leads)),
+            Document::PortabilityCsv => csv::file(leads),
         };
+        let (kind, extension, content_type) = document.file();
+        let day = local(now).strftime("%Y-%m-%d");
         File {
-            // A `Value` of strings and lists always prints.
-            content: serde_json::to_vec_pretty(&value).unwrap_or_default(),
-            content_type: "application/ld+json",
-            name: format!("lead-intake-{kind}-{}.json", now.strftime("%Y-%m-%d")),
+            content: content.into_bytes(),
+            content_type,
+            name: format!("lead-intake-{kind}-{day}.{extension}"),
         }
     }
 
     /// The notice in force, in this language.
     fn notice(&self, language: Language, now: Timestamp) -> Option<&Notice> {
-        let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-        let version = self.notices.current(today)?;
+        let version = self.notices.current(local(now).date())?;
         self.notices.get(version.as_str(), language)
+    }
+
+    /// The texts of a version of the notice. A lead keeps the version, not the language, so all of them count.
+    fn texts(&self, version: &str) -> Vec<&Notice> {
+        let languages = Language::ALL.into_iter();
+        languages
+            .filter_map(|language| self.notices.get(version, language))
+            .collect()
     }
 }
 
-/// A person as schema.org has it: the provided fields, and no others.
-fn person(content: &Content) -> Value {
-    let mut person = json!({ "@type": "schema:Person" });
+/// A time where the people are.
+fn local(time: Timestamp) -> Zoned {
+    time.to_zoned(TimeZone::get(TIME_ZONE).unwrap_or(TimeZone::UTC))
+}
+
+/// A document of strings and lists, which always prints.
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A phone number as a URI (RFC 3966); none if there is no number.
+fn phone_uri(e164: &str) -> Option<String> {
+    (!e164.is_empty()).then(|| format!("tel:{e164}"))
+}
+
+/// A person as schema.org has it, or a company where only that is given: the provided fields, and no others.
+fn subject(content: &Content) -> Value {
+    let is_company = content.name.is_empty();
+    let (kind, name) = if is_company {
+        ("schema:Organization", &content.company)
+    } else {
+        ("schema:Person", &content.name)
+    };
+    let mut subject = json!({ "@type": kind, "schema:name": name });
     let mut set = |key: &str, value: &str| {
         if !value.is_empty() {
-            person[key] = value.into();
+            subject[key] = value.into();
         }
     };
-    set("schema:name", &content.name);
     set("schema:telephone", &content.phone);
     set("schema:email", &content.email);
-    if !content.company.is_empty() {
-        person["schema:worksFor"] =
+    if !is_company && !content.company.is_empty() {
+        subject["schema:worksFor"] =
             json!({ "@type": "schema:Organization", "schema:name": content.company });
     }
-    person
+    subject
 }

@@ -1,12 +1,12 @@
-//! Art. 20: the data that the person provided, to take along, and nothing else.
+//! Art. 20 in JSON-LD: the data that the person provided, to take along, and nothing else.
 
 use serde_json::{Value, json};
 
-use super::{ExportedLead, person};
+use super::{ExportedLead, subject};
 
-/// The leads as schema.org persons, in JSON-LD.
+/// The leads as schema.org has people and organizations.
 pub(super) fn json_ld(leads: &[ExportedLead]) -> Value {
-    let people: Vec<Value> = leads.iter().map(|lead| person(&lead.content)).collect();
+    let people: Vec<Value> = leads.iter().map(|lead| subject(&lead.content)).collect();
     json!({
         "@context": { "schema": "https://schema.org/" },
         "@graph": people,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use jiff::{civil::Date, tz::TimeZone};
+use data_encoding::HEXLOWER;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -11,20 +12,21 @@ use super::{
     status::{Fault, Refusal, Violations},
 };
 use crate::{
-    clock::SharedClock,
+    clock::{SharedClock, from_micros},
     domain::{
         contact::Region,
         erasure::{ErasurePolicy, WithdrawalOutcome},
-        notice::{Acceptance, Controller, Notice, NoticeRegistry, NoticeVersion, Rights},
+        lead::{LawfulBasis, LeadId, NewLead},
+        notice::{
+            Acceptance, Controller, Notice, NoticeRegistry, NoticeVersion, Rights, TIME_ZONE,
+        },
         retention::RetentionPolicy,
     },
+    export::{Receipts, Withdrawn},
     pb::{self, intake_service_server::IntakeService},
     seal::Sealer,
-    store::{IntakeStore, Submission},
+    store::{IntakeStore, Submission, Withdrawal},
 };
-
-/// The notice is in force by the date where its readers live.
-const TIME_ZONE: &str = "Europe/Oslo";
 
 /// What a person may still ask for a lead that stays after a withdrawal: access, rectification, erasure,
 /// restriction, portability, complaint. Art. 21(1) does not reach its basis.
@@ -44,6 +46,7 @@ pub struct Intake {
     sealer: Sealer,
     clock: SharedClock,
     notices: Arc<NoticeRegistry>,
+    receipts: Receipts,
 
     settings: IntakeSettings,
     time_zone: TimeZone,
@@ -75,11 +78,13 @@ impl Intake {
         settings: IntakeSettings,
     ) -> Self {
         let time_zone = TimeZone::get(TIME_ZONE).unwrap_or(TimeZone::UTC);
+        let receipts = Receipts::new(&notices, &settings.controller, &settings.retention);
         Self {
             store,
             sealer,
             clock,
             notices,
+            receipts,
             settings,
             time_zone,
         }
@@ -98,6 +103,35 @@ impl Intake {
             Acceptance::Superseded => Err(Refusal::NoticeSuperseded),
             Acceptance::Unknown | Acceptance::NotYet => Err(Refusal::NoticeUnknown),
         }
+    }
+
+    /// Proof of the consent that a lead rests on. Empty where another basis carries it.
+    fn consent_receipt(
+        &self,
+        lead: &NewLead,
+        id: LeadId,
+        submitted_at: Timestamp,
+        erase_by: Timestamp,
+    ) -> String {
+        match lead.basis {
+            LawfulBasis::Consent => {
+                let version = lead.notice_version.as_str();
+                self.receipts.given(id, version, submitted_at, erase_by)
+            }
+            LawfulBasis::PreContract => String::new(),
+        }
+    }
+
+    /// Proof of a withdrawal. Where none is recorded there is nothing to prove.
+    fn withdrawal_receipt(&self, lead: LeadId, done: &Withdrawal) -> String {
+        done.entry.as_ref().map_or_else(String::new, |entry| {
+            self.receipts.withdrawn(&Withdrawn {
+                lead,
+                at: from_micros(entry.at),
+                outcome: done.outcome,
+                entry: Some((entry.sequence, HEXLOWER.encode(&entry.hash))),
+            })
+        })
     }
 }
 
@@ -123,15 +157,16 @@ impl IntakeService for Intake {
                 .ok_or(refusal)?,
         };
         match submission {
-            Submission::Stored { id, submitted_at } => Ok(Response::new(pb::SubmitLeadResponse {
-                lead_id: id.to_string(),
-                submitted_at: Some(timestamp(submitted_at)),
-                erase_by: Some(timestamp(
-                    self.settings.retention.erase_new_by(submitted_at),
-                )),
-                lawful_basis: lead.basis as i32,
-                consent_receipt: String::new(),
-            })),
+            Submission::Stored { id, submitted_at } => {
+                let erase_by = self.settings.retention.erase_new_by(submitted_at);
+                Ok(Response::new(pb::SubmitLeadResponse {
+                    lead_id: id.to_string(),
+                    submitted_at: Some(timestamp(submitted_at)),
+                    erase_by: Some(timestamp(erase_by)),
+                    lawful_basis: lead.basis as i32,
+                    consent_receipt: self.consent_receipt(&lead, id, submitted_at, erase_by),
+                }))
+            }
             Submission::RequestIdReused => Err(Refusal::RequestIdReused.into()),
             Submission::LeadErased => Err(Refusal::LeadErased.into()),
         }
@@ -158,7 +193,7 @@ impl IntakeService for Intake {
         Ok(Response::new(pb::WithdrawConsentResponse {
             outcome: done.outcome as i32,
             applicable_rights: rights.iter().copied().map(str::to_owned).collect(),
-            receipt: String::new(),
+            receipt: self.withdrawal_receipt(id, &done),
         }))
     }
 

@@ -128,7 +128,7 @@ impl PrivacyService for Privacy {
         let wanted = document(&request, &mut violations);
         let language = convert::language(&request.language, &mut violations);
         let call = self.check(request.request.as_ref(), violations)?;
-        let wanted = wanted?;
+        let wanted = wanted.ok_or(Refusal::MalformedMessage)?;
         let judge = |stored: &StoredLead| self.judge(stored, &call);
         let lookup = self.lookup(&caller, &call, request.kind.into(), &judge);
         let export = self.store.export(&lookup).await?;
@@ -282,30 +282,29 @@ impl Privacy {
     }
 }
 
-/// The document that is asked for. A kind or format out of range is a violation; one that this server
-/// does not make yet is not.
-fn document(
-    request: &pb::ExportSubjectRequest,
-    violations: &mut Violations,
-) -> Result<Document, Refusal> {
-    let format = pb::ExportFormat::try_from(request.format);
-    let kind = pb::ExportKind::try_from(request.kind);
+/// The document that is asked for. A kind or format out of range is a violation, and so is a format in
+/// which that kind is not made.
+fn document(request: &pb::ExportSubjectRequest, violations: &mut Violations) -> Option<Document> {
+    use pb::{ExportFormat as Format, ExportKind as Kind};
+    let format = Format::try_from(request.format);
+    let kind = Kind::try_from(request.kind);
     if format.is_err() {
         violations.add("format", Fault::UnknownValue);
     }
     if kind.is_err() {
         violations.add("kind", Fault::UnknownValue);
     }
-    match (kind, format) {
-        (Ok(kind), Ok(pb::ExportFormat::Unspecified | pb::ExportFormat::Json)) => match kind {
-            pb::ExportKind::Portability => Ok(Document::PortabilityJson),
-            pb::ExportKind::Access | pb::ExportKind::Unspecified => Ok(Document::AccessJson),
-        },
-        (Ok(pb::ExportKind::Access), Ok(pb::ExportFormat::Csv | pb::ExportFormat::Jcard))
-        | (Ok(pb::ExportKind::Portability), Ok(pb::ExportFormat::Html)) => {
+    match (kind.ok()?, format.ok()?) {
+        // No kind is a violation already: the field is required.
+        (Kind::Unspecified, _) => None,
+        (Kind::Access, Format::Unspecified | Format::Json) => Some(Document::AccessJson),
+        (Kind::Access, Format::Html) => Some(Document::AccessHtml),
+        (Kind::Portability, Format::Unspecified | Format::Json) => Some(Document::PortabilityJson),
+        (Kind::Portability, Format::Jcard) => Some(Document::PortabilityJcard),
+        (Kind::Portability, Format::Csv) => Some(Document::PortabilityCsv),
+        (Kind::Access, Format::Csv | Format::Jcard) | (Kind::Portability, Format::Html) => {
             violations.add("format", Fault::FormatNotForKind);
-            Err(Refusal::NotYetImplemented)
+            None
         }
-        _ => Err(Refusal::NotYetImplemented),
     }
 }

@@ -21,6 +21,8 @@ mod cli;
 mod concurrency;
 mod crash;
 mod erasure;
+mod export;
+mod export_receipts;
 mod feed;
 mod log;
 mod main_job;

@@ -29,8 +29,12 @@ pub use language::{Language, UnknownLanguage};
 pub use lint::{Gap, lint};
 pub use registry::{Acceptance, NoticeError, NoticeRegistry};
 pub use version::{MalformedVersion, NoticeVersion};
+pub use words::{citation, date};
 
 use jiff::civil::Date;
+
+/// Where the readers of the notice are: it is in force by the date there.
+pub const TIME_ZONE: &str = "Europe/Oslo";
 
 /// One version of the privacy notice in one language, rendered for one controller.
 #[derive(Debug, Clone, PartialEq, Eq)]

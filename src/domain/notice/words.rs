@@ -119,7 +119,8 @@ pub(super) const fn words(language: Language) -> &'static Words {
 }
 
 /// An article the way people of the language cite it.
-pub(super) const fn citation(article: Article, language: Language) -> &'static str {
+#[must_use]
+pub const fn citation(article: Article, language: Language) -> &'static str {
     match (article, language) {
         (Article::Consent, Language::Nb) => "Personvernforordningen artikkel 6 nr. 1 bokstav a",
         (Article::PreContract, Language::Nb) => "Personvernforordningen artikkel 6 nr. 1 bokstav b",
@@ -129,7 +130,8 @@ pub(super) const fn citation(article: Article, language: Language) -> &'static s
 }
 
 /// A date in full words, for example `5. april 2022` or `5 April 2022`.
-pub(super) fn date(date: Date, language: Language) -> String {
+#[must_use]
+pub fn date(date: Date, language: Language) -> String {
     match language {
         Language::Nb => {
             // A civil month is 1 to 12; zero-based it is an index of the table.

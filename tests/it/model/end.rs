@@ -54,7 +54,11 @@ pub async fn check(replica: &Replica, under: &mut Under, model: &Model) {
             // What is restricted is there for whoever was given it.
             let heard = lead.is_some() || told.contains(id);
             let first = theirs.first().map(|change| change.kind());
-            assert_eq!(first, heard.then_some(pb::ChangeKind::Submitted), "client {by}, lead {id}");
+            assert_eq!(
+                first,
+                heard.then_some(pb::ChangeKind::Submitted),
+                "client {by}, lead {id}"
+            );
             assert!(theirs.iter().all(|change| change.lead == lead), "lead {id}");
         }
     }
