@@ -69,6 +69,11 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("EraseSubjectRequest.language", "length(max = 16)"),
     (
+        "GetErasureReceiptRequest.request_id",
+        "custom(function = \"crate::rpc::rules::uuid\")",
+    ),
+    ("GetProcessingRecordRequest.language", "length(max = 16)"),
+    (
         "RectifyLeadRequest.request_id",
         "custom(function = \"crate::rpc::rules::uuid\")",
     ),

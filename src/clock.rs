@@ -78,6 +78,14 @@ pub fn due_at(received_at: Timestamp) -> Timestamp {
         .map_or(Timestamp::MAX, |due| due.timestamp())
 }
 
+/// So many calendar months before a time in UTC, clamped to the end of a shorter month.
+#[must_use]
+pub fn months_before(time: Timestamp, months: i32) -> Timestamp {
+    time.to_zoned(TimeZone::UTC)
+        .checked_sub(months.months())
+        .map_or(Timestamp::MIN, |before| before.timestamp())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +100,11 @@ mod tests {
             ("2026-12-31T00:00:00Z", "2027-01-31T00:00:00Z"),
             ("2026-08-31T00:00:00Z", "2026-09-30T00:00:00Z"),
             ("2026-02-28T00:00:00Z", "2026-03-28T00:00:00Z"),
+            // The same in and around a leap day, and where 1900's rule for centuries would differ.
+            ("2028-02-29T06:00:00Z", "2028-03-29T06:00:00Z"),
+            ("2027-01-29T06:00:00Z", "2027-02-28T06:00:00Z"),
+            ("2100-01-30T06:00:00Z", "2100-02-28T06:00:00Z"),
+            ("2000-01-31T06:00:00Z", "2000-02-29T06:00:00Z"),
         ] {
             let received: Timestamp = received.parse().expect("a date in the table");
             let due: Timestamp = due.parse().expect("a date in the table");

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::{
     domain::{
         contact::Region,
+        erasure::{ACKNOWLEDGE_WITHIN_DAYS_CAP, ErasurePolicy},
         notice::Controller,
         retention::{GraceDays, MAX_AGE_DAYS_CAP, RetentionPolicy},
     },
@@ -90,6 +91,8 @@ struct ConfigFile {
     controller: Option<Controller>,
     retention: Option<RetentionSection>,
     #[serde(default)]
+    erasure: ErasureSection,
+    #[serde(default)]
     notice: NoticeSection,
     #[serde(default)]
     intake: IntakeSection,
@@ -121,6 +124,12 @@ struct RetentionSection {
     answered_grace: Option<String>,
     not_relevant_grace: Option<String>,
     converted_grace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErasureSection {
+    acknowledge_within: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -202,6 +211,7 @@ impl Config {
                     Some(section) => retention(section)?,
                     None => RetentionPolicy::default(),
                 },
+                erasure: erasure(&file.erasure)?,
             },
         })
     }
@@ -268,6 +278,21 @@ fn retention(section: &RetentionSection) -> Result<RetentionPolicy, ConfigError>
     })
 }
 
+fn erasure(section: &ErasureSection) -> Result<ErasurePolicy, ConfigError> {
+    let Some(within) = &section.acknowledge_within else {
+        return Ok(ErasurePolicy::default());
+    };
+    let acknowledge_within_days = days("erasure.acknowledge_within", within)?;
+    if acknowledge_within_days > ACKNOWLEDGE_WITHIN_DAYS_CAP {
+        return Err(ConfigError(
+            "erasure.acknowledge_within must be at most P31D".to_owned(),
+        ));
+    }
+    Ok(ErasurePolicy {
+        acknowledge_within_days,
+    })
+}
+
 /// Whole days from an ISO 8601 duration; a month counts as 30 days, a year as 365.
 fn days(key: &str, text: &str) -> Result<i64, ConfigError> {
     let malformed = || ConfigError(format!("{key} must be an ISO 8601 duration such as P180D"));
@@ -309,6 +334,26 @@ mod tests {
         }
     }
 
+    /// Art. 5(1)(e), 25: a closed lead stays for no time unless the file says so, for all outcomes or for one.
+    #[test]
+    fn art_5_1_e_a_grace_is_for_one_outcome_or_all() {
+        for (lines, expected) in [
+            ("", [0, 0, 0]),
+            ("closed_grace = 'P7D'", [7, 7, 7]),
+            ("converted_grace = 'P30D'", [0, 0, 30]),
+            (
+                "closed_grace = 'P7D'\nanswered_grace = 'P1D'\nnot_relevant_grace = 'P0D'",
+                [1, 0, 7],
+            ),
+        ] {
+            let section: RetentionSection =
+                toml::from_str(&format!("max_age = 'P90D'\n{lines}")).expect("a section");
+            let grace = retention(&section).expect("a policy").grace;
+            let days = [grace.answered, grace.not_relevant, grace.converted];
+            assert_eq!(days, expected, "{lines}");
+        }
+    }
+
     /// Art. 25, and rights.md 1: a file that leaves out the controller or the limit, or has a key that
     /// nobody knows, is refused.
     #[test]
@@ -324,6 +369,14 @@ mod tests {
             (retention.to_owned(), false),
             (format!("colour = 1\n{controller}{retention}"), false),
             (format!("{controller}[retention]\nmax_age='P4Y'\n"), false),
+            (
+                format!("{controller}{retention}[erasure]\nacknowledge_within='P3D'\n"),
+                true,
+            ),
+            (
+                format!("{controller}{retention}[erasure]\nacknowledge_within='P32D'\n"),
+                false,
+            ),
         ] {
             fs::write(&path, &text).expect("written");
             let args = ConfigArgs {

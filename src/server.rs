@@ -29,7 +29,7 @@ use crate::{
         intake::{Intake, IntakeSettings},
         ledger::Ledger,
         observe::ObserveLayer,
-        privacy::Privacy,
+        privacy::{Privacy, Receipts},
         status::Refusal,
     },
     seal::{KeyRing, Sealer, Unsealer},
@@ -70,6 +70,8 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
     /// Whether strangers may ask for the contract: beyond loopback only if asked for.
     pub reflection: bool,
+    /// The wait between two rounds of the sweep: [`crate::domain::sweep::SWEEP_EVERY`], but for tests.
+    pub sweep_every: Duration,
 }
 
 /// A server that is bound and ready to run.
@@ -139,7 +141,18 @@ impl Server {
             &SERVICES,
             stop.clone(),
         ));
+        let teller = tokio::spawn(jobs::tell_duties(
+            store.clone(),
+            self.parts.clock.clone(),
+            stop.clone(),
+        ));
         let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
+        let sweeper = jobs::Sweeper {
+            store: store.clone(),
+            clock: self.parts.clock.clone(),
+            policy: self.parts.settings.retention,
+        };
+        let sweeper = tokio::spawn(sweeper.run(self.parts.sweep_every, stop.clone()));
         let admin = admin_routes(self.parts.metrics.clone(), is_ready);
         let admin = tokio::spawn(serve_admin(self.admin, admin, stop.clone()));
         let routes = routes(&self.parts, health, &stop);
@@ -167,7 +180,7 @@ impl Server {
             () = drained => Ok(()),
         };
         stop.cancel();
-        for task in [watcher, admin] {
+        for task in [watcher, teller, admin, sweeper] {
             let _ = timeout(DRAIN, task).await;
         }
         let _ = timeout(DRAIN, cleaner).await;
@@ -216,14 +229,20 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         controller: parts.settings.controller.clone(),
         retention,
     };
+    let ledger = Ledger::new(
+        parts.store.clone(),
+        parts.store.clone(),
+        parts.clock.clone(),
+        exporter.clone(),
+    );
     let privacy = Privacy::new(
         parts.store.clone(),
+        Receipts::new(parts.store.clone(), parts.settings.erasure),
         parts.keys.clone(),
         parts.clock.clone(),
         exporter,
         parts.settings.region,
     );
-    let ledger = Ledger::new(parts.store.clone());
     let mut routes = Routes::default()
         .add_service(health)
         .add_service(IntakeServiceServer::new(intake).max_decoding_message_size(INTAKE_MESSAGE_MAX))

@@ -8,7 +8,7 @@ use std::{env, fs, io, path::PathBuf, time::Duration};
 use anyhow::{Context as _, anyhow, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{
-    Code, Request, Status,
+    Code, Request, Response, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
@@ -191,6 +191,13 @@ impl Session {
         LedgerServiceClient::new(self.caller.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
+    /// What a call answered, or its refusal as people read it.
+    pub(super) fn answer<T>(&self, called: Result<Response<T>, Status>) -> anyhow::Result<T> {
+        called
+            .map(Response::into_inner)
+            .map_err(|status| self.refused(&status))
+    }
+
     /// A refusal as people read it: the text and its reason, then each violation, then what to do.
     pub(super) fn refused(&self, status: &Status) -> anyhow::Error {
         let details = status.get_error_details();
@@ -206,6 +213,7 @@ impl Session {
             let (field, fault) = (clean(&violation.field), clean(&violation.description));
             lines.push(format!("{field}: {fault}"));
         }
+        lines.extend(reason.as_deref().and_then(next_step).map(str::to_owned));
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => {
                 lines.push(format!("the token came from {}", self.source));
@@ -219,5 +227,23 @@ impl Session {
             lines.push(format!("to be tried again in {} ms", delay.as_millis()));
         }
         anyhow!(lines.join("\n  "))
+    }
+}
+
+/// What to do after a refusal, where the server's own text cannot name the command.
+fn next_step(reason: &str) -> Option<&'static str> {
+    match reason {
+        "LEAD_NOT_FOUND" => Some("`lead-intake find` shows the leads of a person"),
+        "LEAD_RESTRICTED" => Some("end the other reasons first: `lead-intake lift`"),
+        "NOT_A_CANDIDATE" => Some("`lead-intake find` shows the candidates"),
+        "REASON_NOT_IN_FORCE" => {
+            Some("`lead-intake ledger list --lead-id` shows what happened to the lead")
+        }
+        "REQUEST_ID_REUSED" => Some("without --request-id the call gets a new one"),
+        "REVISION_MISMATCH" => Some(
+            "a lead begins at 1, and each change of it adds one; `lead-intake get` shows where it is",
+        ),
+        "SUBJECT_NOT_INFORMED" => Some("--informed-at says when the person was told"),
+        _ => None,
     }
 }

@@ -9,19 +9,17 @@ use anyhow::ensure;
 
 use super::{
     Verdict,
-    connect::ConnectArgs,
-    json, print, say,
-    show::{clean, table, time, word},
+    answer::{AnswerArgs, LanguageArgs},
+    privacy::due,
+    receipt::proof,
+    say,
+    show::{clean, clean_text, table, word},
     subject::{SubjectArgs, candidates, nothing},
 };
 use crate::{pb, token::Role};
 
 /// Arguments of `erase`.
 #[derive(Debug, clap::Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 pub(super) struct EraseArgs {
     /// Why
     #[arg(long, value_enum)]
@@ -35,13 +33,12 @@ pub(super) struct EraseArgs {
     /// Erase without asking
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    language: LanguageArgs,
     #[command(flatten)]
     subject: SubjectArgs,
     #[command(flatten)]
-    connect: ConnectArgs,
+    answer: AnswerArgs,
 }
 
 /// The grounds of Art. 17(1).
@@ -74,30 +71,23 @@ pub(super) async fn run(args: &EraseArgs) -> anyhow::Result<Verdict> {
         ground: args.ground as i32,
         dry_run: args.dry_run,
         confirm_supersedes_restriction: args.confirm_supersedes_restriction,
-        language: String::new(),
+        language: args.language.language.clone(),
     };
-    let session = args.connect.connect(Role::Privacy).await?;
+    let session = args.answer.connect(Role::Privacy).await?;
     let mut privacy = session.privacy();
     if asks {
         let mut preview = request.clone();
         preview.dry_run = true;
-        let answer = privacy.erase_subject(preview).await;
-        let answer = answer.map_err(|status| session.refused(&status))?;
-        say(&outcomes(answer.get_ref(), true));
+        let answer = session.answer(privacy.erase_subject(preview).await)?;
+        say(&outcomes(&answer, true));
         if !confirmed()? {
             say("nothing was erased");
             return Ok(Verdict::No);
         }
     }
-    let answer = privacy.erase_subject(request).await;
-    let answer = answer
-        .map_err(|status| session.refused(&status))?
-        .into_inner();
-    if args.json {
-        json::show(&answer)?;
-    } else {
-        print(&outcomes(&answer, args.dry_run))?;
-    }
+    let answer = session.answer(privacy.erase_subject(request).await)?;
+    let words = |answer: &_| outcomes(answer, args.dry_run);
+    args.answer.print(&answer, words)?;
     let erased = pb::ErasureOutcome::Erased;
     let all = answer.leads.iter().all(|lead| lead.outcome() == erased);
     Ok(if all { Verdict::Yes } else { Verdict::No })
@@ -110,7 +100,8 @@ fn confirmed() -> anyhow::Result<bool> {
     Ok(line.trim().eq_ignore_ascii_case("yes"))
 }
 
-/// What became of each lead, what was not touched, and the receipt.
+/// What became of each lead, what the person must be told of those that stay, what was not touched, and the
+/// receipt.
 fn outcomes(answer: &pb::EraseSubjectResponse, dry_run: bool) -> String {
     let mut parts = Vec::new();
     if answer.leads.is_empty() {
@@ -124,20 +115,80 @@ fn outcomes(answer: &pb::EraseSubjectResponse, dry_run: bool) -> String {
         }
         parts.push(rows.to_string());
     }
+    parts.extend(refusals(&answer.leads));
+    let needs = pb::ErasureOutcome::NeedsConfirmation;
+    if answer.leads.iter().any(|lead| lead.outcome() == needs) {
+        parts.push(
+            "next: ask the person, then repeat with --confirm-supersedes-restriction".to_owned(),
+        );
+    }
     let rows = candidates(&answer.unconfirmed);
     parts.extend(rows.map(|rows| format!("not touched:\n{rows}")));
-    if let Some(receipt) = &answer.receipt {
-        let mut rows = table(["entry", "lead", "hash"]);
-        for entry in &receipt.entries {
-            let sequence = entry.sequence.to_string();
-            rows.add_row([sequence, clean(&entry.lead_id), clean(&entry.hash)]);
-        }
-        let (id, at) = (clean(&receipt.request_id), time(receipt.erased_at.as_ref()));
-        parts.push(format!("receipt {id} of {at}:\n{rows}"));
-    }
-    parts.push(format!(
-        "to be answered by {}",
-        time(answer.due_at.as_ref())
-    ));
+    parts.extend(answer.receipt.as_ref().map(proof));
+    parts.push(due(answer.due_at.as_ref()));
     parts.join("\n")
+}
+
+/// What the person must be told of the leads that were not erased (Art. 12(4)); the same text once.
+fn refusals(leads: &[pb::ErasedLead]) -> Vec<String> {
+    let mut told: Vec<(&pb::Refusal, Vec<String>)> = Vec::new();
+    for lead in leads {
+        let Some(refusal) = &lead.refusal else {
+            continue;
+        };
+        let id = clean(&lead.lead_id);
+        match told.iter_mut().find(|(same, _)| *same == refusal) {
+            Some((_, ids)) => ids.push(id),
+            None => told.push((refusal, vec![id])),
+        }
+    }
+    let text = |(refusal, ids): (&pb::Refusal, Vec<String>)| {
+        let mut lines = vec![format!("to be told to the person, of {}:", ids.join(", "))];
+        let texts = [
+            &refusal.reason,
+            &refusal.complaint,
+            &refusal.judicial_remedy,
+        ];
+        let texts = texts.into_iter().filter(|text| !text.is_empty());
+        lines.extend(texts.map(|text| clean_text(text)));
+        lines.join("\n  ")
+    };
+    told.into_iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(id: &str, reason: &str) -> pb::ErasedLead {
+        pb::ErasedLead {
+            lead_id: id.to_owned(),
+            outcome: pb::ErasureOutcome::Retained.into(),
+            refusal: Some(pb::Refusal {
+                reason: reason.to_owned(),
+                complaint: "To the authority.".to_owned(),
+                judicial_remedy: "To a court.\u{1b}[2J".to_owned(),
+            }),
+        }
+    }
+
+    /// Art. 12(4): whoever reads the outcome reads what the person must be told, once for each reason.
+    #[test]
+    fn art_12_4_what_the_person_must_be_told() {
+        let answer = pb::EraseSubjectResponse {
+            leads: vec![
+                kept("a", "A claim."),
+                kept("b", "Else."),
+                kept("c", "A claim."),
+            ],
+            ..Default::default()
+        };
+        let text = outcomes(&answer, false);
+        assert!(
+            text.contains("of a, c:\n  A claim.\n  To the authority.\n  To a court.[2J\n"),
+            "{text}"
+        );
+        assert_eq!(text.matches("To the authority.").count(), 2, "{text}");
+        assert!(!text.contains("next:"), "{text}");
+    }
 }

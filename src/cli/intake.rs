@@ -1,13 +1,15 @@
 //! `submit` and `notice`: what a website backend calls.
 
-use secrecy::{ExposeSecret as _, SecretString};
-use uuid::Uuid;
+use secrecy::SecretString;
 
 use super::{
     Verdict,
-    connect::{ConnectArgs, Session},
-    json, print, say,
-    show::{clean, clean_text, request_id, time},
+    answer::{AnswerArgs, LanguageArgs},
+    asked::RequestIdArgs,
+    connect::Session,
+    say,
+    show::{clean, clean_text, time},
+    subject::text,
 };
 use crate::{pb, token::Role};
 
@@ -35,14 +37,10 @@ pub(super) struct SubmitArgs {
     /// Version of the privacy notice that the person was shown [default: the one in force]
     #[arg(long, value_name = "VERSION")]
     notice_version: Option<String>,
-    /// Makes the call safe to repeat [default: a new one]
-    #[arg(long, value_name = "UUID")]
-    request_id: Option<Uuid>,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connect: ConnectArgs,
+    id: RequestIdArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 /// The lawful bases.
@@ -55,46 +53,38 @@ enum Basis {
 }
 
 pub(super) async fn submit(args: &SubmitArgs) -> anyhow::Result<Verdict> {
-    let session = args.connect.connect(Role::Intake).await?;
+    let session = args.answer.connect(Role::Intake).await?;
     let notice_version = match &args.notice_version {
         Some(version) => version.clone(),
         None => fetch(&session, String::new(), String::new()).await?.version,
     };
-    let text = |value: &Option<SecretString>| {
-        let value = value.as_ref().map(|value| value.expose_secret().to_owned());
-        value.unwrap_or_default()
-    };
     let request = pb::SubmitLeadRequest {
-        request_id: request_id(args.request_id)?,
-        name: text(&args.name),
-        company: text(&args.company),
-        phone: text(&args.phone),
-        email: text(&args.email),
+        request_id: args.id.id()?,
+        name: text(args.name.as_ref()),
+        company: text(args.company.as_ref()),
+        phone: text(args.phone.as_ref()),
+        email: text(args.email.as_ref()),
         lawful_basis: args.basis as i32,
         consent: args.consent,
         notice_version,
     };
-    let answer = session.intake().submit_lead(request).await;
-    let answer = answer
-        .map_err(|status| session.refused(&status))?
-        .into_inner();
-    if args.json {
-        json::show(&answer)?;
-        return Ok(Verdict::Yes);
-    }
-    print(&format!(
+    let answer = session.answer(session.intake().submit_lead(request).await)?;
+    args.answer.print(&answer, stored)?;
+    Ok(Verdict::Yes)
+}
+
+fn stored(answer: &pb::SubmitLeadResponse) -> String {
+    let mut text = format!(
         "lead {}\nsubmitted at {}\nerased by {}",
         clean(&answer.lead_id),
         time(answer.submitted_at.as_ref()),
         time(answer.erase_by.as_ref())
-    ))?;
+    );
     if !answer.consent_receipt.is_empty() {
-        print(&format!(
-            "consent receipt:\n{}",
-            clean_text(&answer.consent_receipt)
-        ))?;
+        text.push_str("\nconsent receipt:\n");
+        text.push_str(&clean_text(&answer.consent_receipt));
     }
-    Ok(Verdict::Yes)
+    text
 }
 
 /// Arguments of `notice`.
@@ -103,31 +93,29 @@ pub(super) struct NoticeArgs {
     /// Version [default: the one in force]
     #[arg(long, default_value = "", hide_default_value = true)]
     version: String,
-    /// Language: nb or en [default: nb]
-    #[arg(long, default_value = "", hide_default_value = true)]
-    language: String,
-    /// As JSON: every fact of Art. 13 as a field
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connect: ConnectArgs,
+    language: LanguageArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 pub(super) async fn notice(args: &NoticeArgs) -> anyhow::Result<Verdict> {
-    let session = args.connect.connect(Role::Intake).await?;
-    let notice = fetch(&session, args.version.clone(), args.language.clone()).await?;
-    if args.json {
-        json::show(&notice)?;
-        return Ok(Verdict::Yes);
-    }
+    let session = args.answer.connect(Role::Intake).await?;
+    let language = args.language.language.clone();
+    let notice = fetch(&session, args.version.clone(), language).await?;
+    args.answer.print(&notice, shown)?;
+    Ok(Verdict::Yes)
+}
+
+/// The text on standard output is exactly the notice's; what it is goes beside it.
+fn shown(notice: &pb::GetPrivacyNoticeResponse) -> String {
     say(&format!(
         "version {}, in force from {}, sha256 {}",
         clean(&notice.version),
         clean(&notice.effective_from),
         clean(&notice.sha256)
     ));
-    print(clean_text(&notice.text).trim_end())?;
-    Ok(Verdict::Yes)
+    clean_text(&notice.text).trim_end().to_owned()
 }
 
 async fn fetch(
@@ -136,8 +124,5 @@ async fn fetch(
     language: String,
 ) -> anyhow::Result<pb::GetPrivacyNoticeResponse> {
     let request = pb::GetPrivacyNoticeRequest { version, language };
-    let answer = session.intake().get_privacy_notice(request).await;
-    Ok(answer
-        .map_err(|status| session.refused(&status))?
-        .into_inner())
+    session.answer(session.intake().get_privacy_notice(request).await)
 }

@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use super::{
     Verdict,
-    connect::{ConnectArgs, Session},
-    json, print, say,
+    answer::AnswerArgs,
+    say,
     show::{clean, table, time, word},
 };
 use crate::{pb, token::Role};
@@ -21,11 +21,8 @@ pub(super) struct LedgerArgs {
 enum LedgerCommand {
     /// Recompute the chain from the first entry to the head; exit code 3 if it does not hold
     Verify {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        connect: ConnectArgs,
+        answer: AnswerArgs,
     },
     /// List entries in order
     List(ListArgs),
@@ -42,35 +39,22 @@ struct ListArgs {
     /// Only entries of this lead
     #[arg(long, default_value = "", hide_default_value = true)]
     lead_id: String,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connect: ConnectArgs,
+    answer: AnswerArgs,
 }
 
 pub(super) async fn run(args: &LedgerArgs) -> anyhow::Result<Verdict> {
     match &args.command {
-        LedgerCommand::Verify { json, connect } => {
-            verify(&connect.connect(Role::Auditor).await?, *json).await
-        }
+        LedgerCommand::Verify { answer } => verify(answer).await,
         LedgerCommand::List(args) => list(args).await,
     }
 }
 
-async fn verify(session: &Session, as_json: bool) -> anyhow::Result<Verdict> {
-    let answer = session
-        .ledger()
-        .verify_ledger(pb::VerifyLedgerRequest {})
-        .await;
-    let answer = answer
-        .map_err(|status| session.refused(&status))?
-        .into_inner();
-    if as_json {
-        json::show(&answer)?;
-    } else {
-        print(&findings(&answer))?;
-    }
+async fn verify(args: &AnswerArgs) -> anyhow::Result<Verdict> {
+    let session = args.connect(Role::Auditor).await?;
+    let request = pb::VerifyLedgerRequest {};
+    let answer = session.answer(session.ledger().verify_ledger(request).await)?;
+    args.print(&answer, findings)?;
     Ok(if answer.intact {
         Verdict::Yes
     } else {
@@ -94,20 +78,22 @@ fn findings(answer: &pb::VerifyLedgerResponse) -> String {
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<Verdict> {
-    let session = args.connect.connect(Role::Auditor).await?;
+    let session = args.answer.connect(Role::Auditor).await?;
     let request = pb::ListEntriesRequest {
         after_sequence: args.after,
         page_size: args.page_size,
         lead_id: args.lead_id.clone(),
     };
-    let answer = session.ledger().list_entries(request).await;
-    let answer = answer
-        .map_err(|status| session.refused(&status))?
-        .into_inner();
-    if args.json {
-        json::show(&answer)?;
-        return Ok(Verdict::Yes);
+    let answer = session.answer(session.ledger().list_entries(request).await)?;
+    args.answer.print(&answer, entries)?;
+    if let Some(last) = answer.entries.last().filter(|_| answer.has_more) {
+        let last = last.sequence;
+        say(&format!("there is more: ledger list --after {last}"));
     }
+    Ok(Verdict::Yes)
+}
+
+fn entries(answer: &pb::ListEntriesResponse) -> String {
     let mut rows = table([
         "entry", "time", "what", "lead", "client", "request", "detail",
     ]);
@@ -122,12 +108,5 @@ async fn list(args: &ListArgs) -> anyhow::Result<Verdict> {
             entry.detail.to_string(),
         ]);
     }
-    print(&rows.to_string())?;
-    if let Some(last) = answer.entries.last().filter(|_| answer.has_more) {
-        say(&format!(
-            "there is more: ledger list --after {}",
-            last.sequence
-        ));
-    }
-    Ok(Verdict::Yes)
+    rows.to_string()
 }

@@ -3,25 +3,37 @@
 //! Client commands speak to a server over the same API as everyone else ([`connect`]); operator commands use the
 //! database itself ([`setup`]). Tables are for people, `--json` for programs; nothing personal is printed unless
 //! that is what was asked for. Exit codes: 0 done; 1 failed, or refused by the server; 2 wrong usage; 3 the answer
-//! is "no" (a ledger that is not intact, a check that found something, an erasure that left a lead).
+//! is "no" (a ledger that is not intact, a check that found something, an erasure that left a lead, a tombstone that
+//! a CRM has still to acknowledge).
 //!
-//! To add a client command: its arguments with a flattened [`connect::ConnectArgs`], a function that connects
-//! with the role it needs, asks, and prints by [`json`] or [`show`]; then a line in `Command` and in [`run`].
+//! To add a client command: its arguments with a flattened [`answer::AnswerArgs`], a function that connects with the
+//! role it needs, asks, and prints the answer by them; then a line in `Command` and in [`run`], a name in [`json`],
+//! and an example in the README or in `docs/operations.md` (a test looks for it).
 
+mod act;
+mod answer;
+mod asked;
 mod check;
 mod client;
 mod connect;
 mod crm;
 mod erase;
+mod file;
 mod intake;
 mod json;
 mod ledger;
 mod privacy;
 mod pull;
+mod receipt;
+mod record;
+mod rectify;
+mod retention;
 mod serve;
 pub mod setup;
 mod show;
+mod stats;
 mod subject;
+mod withdraw;
 
 use std::process::ExitCode;
 
@@ -53,14 +65,32 @@ enum Command {
     Ack(crm::AckArgs),
     /// Read one lead
     Get(crm::GetArgs),
+    /// Say that an enquiry is over: its lead is erased
+    Close(crm::CloseArgs),
     /// Find the leads of a person
     Find(privacy::FindArgs),
     /// Export the data of a person (Art. 15, Art. 20)
     Export(privacy::ExportArgs),
     /// Erase a person (Art. 17)
     Erase(erase::EraseArgs),
+    /// Show who had the leads of an erasure, and who acknowledged it (Art. 19)
+    Receipt(receipt::ReceiptArgs),
+    /// Correct a lead (Art. 16)
+    Rectify(rectify::RectifyArgs),
+    /// Restrict a lead: stored, and nothing else (Art. 18)
+    Restrict(act::RestrictArgs),
+    /// Lift a restriction after the person was told (Art. 18(3))
+    Lift(act::LiftArgs),
+    /// Record an objection (Art. 21)
+    Object(act::ObjectArgs),
+    /// Withdraw the consent to a lead (Art. 7(3))
+    Withdraw(withdraw::WithdrawArgs),
     /// Verify and list the ledger
     Ledger(ledger::LedgerArgs),
+    /// Count leads, late answers and open tombstones
+    Stats(stats::StatsArgs),
+    /// Show the record of processing activities (Art. 30)
+    Record(record::RecordArgs),
 
     // Operator commands.
     /// Bring the database's schema up to date
@@ -71,6 +101,8 @@ enum Command {
     Healthcheck(check::HealthArgs),
     /// Add, list and revoke clients and their tokens
     Client(client::ClientArgs),
+    /// Show what the retention rules are about to erase
+    Retention(retention::RetentionArgs),
 }
 
 /// What a command found, where that is a yes or no.
@@ -91,14 +123,24 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Pull(args) => pull::run(&args).await,
         Command::Ack(args) => crm::ack(&args).await,
         Command::Get(args) => crm::get(&args).await,
+        Command::Close(args) => crm::close(&args).await,
         Command::Find(args) => privacy::find(&args).await,
         Command::Export(args) => privacy::export(&args).await,
         Command::Erase(args) => erase::run(&args).await,
+        Command::Receipt(args) => receipt::run(&args).await,
+        Command::Rectify(args) => rectify::run(&args).await,
+        Command::Restrict(args) => act::restrict(&args).await,
+        Command::Lift(args) => act::lift(&args).await,
+        Command::Object(args) => act::object(&args).await,
+        Command::Withdraw(args) => withdraw::run(&args).await,
         Command::Ledger(args) => ledger::run(&args).await,
+        Command::Stats(args) => stats::run(&args).await,
+        Command::Record(args) => record::run(&args).await,
         Command::Migrate(args) => setup::migrate(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,
+        Command::Retention(args) => retention::run(&args).await,
     };
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,

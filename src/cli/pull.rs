@@ -61,10 +61,7 @@ async fn pages(args: &PullArgs, session: &Session) -> anyhow::Result<()> {
             cursor,
             page_size: args.page_size,
         };
-        let page = session.crm().pull_leads(request).await;
-        let page = page
-            .map_err(|status| session.refused(&status))?
-            .into_inner();
+        let page = session.answer(session.crm().pull_leads(request).await)?;
         let read = changes(&page.changes, args.json)?;
         cursor = page.next_cursor;
         if !(read && args.all && page.has_more) {

@@ -11,7 +11,10 @@ use super::{Verdict, say, setup};
 use crate::{
     clock::SystemClock,
     config::{Config, ConfigArgs, ListenArgs},
-    domain::contact::{Phone, Region},
+    domain::{
+        contact::{Phone, Region},
+        sweep::SWEEP_EVERY,
+    },
     server::{Parts, Server},
     store::StoreUrl,
     telemetry,
@@ -52,6 +55,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         settings: config.settings.clone(),
         metrics,
         reflection: config.listen.ip().is_loopback(),
+        sweep_every: SWEEP_EVERY,
     };
     let server = Server::bind(parts, config.listen, config.admin_listen).await?;
     let (api, admin) = server.addresses()?;

@@ -6,10 +6,6 @@
 
 use comfy_table::Table;
 use jiff::Timestamp;
-use uuid::Uuid;
-
-use super::say;
-use crate::seal::random;
 
 /// One line without anything that steers a terminal.
 pub(super) fn clean(text: &str) -> String {
@@ -55,16 +51,30 @@ pub(super) fn word(value: &str, prefix: &str) -> String {
         .replace('_', "-")
 }
 
-/// The given idempotency key, or a new one, which is printed so that the call can be repeated.
-pub(super) fn request_id(given: Option<Uuid>) -> anyhow::Result<String> {
-    if let Some(id) = given {
-        return Ok(id.to_string());
+/// The length of the longest bar, in columns.
+const BAR_COLUMNS: i64 = 20;
+
+/// A count as a bar beside others, of which `most` is the longest. What is not zero shows.
+pub(super) fn bar(count: i64, most: i64) -> String {
+    if count <= 0 || most <= 0 {
+        return String::new();
     }
-    let id = uuid::Builder::from_random_bytes(random()?).into_uuid();
-    say(&format!(
-        "request id: {id} (to repeat this call: --request-id {id})"
-    ));
-    Ok(id.to_string())
+    let columns = i128::from(count) * i128::from(BAR_COLUMNS) / i128::from(most);
+    let columns = usize::try_from(columns).unwrap_or_default();
+    "█".repeat(columns.max(1))
+}
+
+/// A time span in its largest whole unit.
+pub(super) fn elapsed(seconds: i64) -> String {
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let largest = units.into_iter().find(|(length, _)| seconds >= *length);
+    largest.map_or_else(
+        || "under a minute".to_owned(),
+        |(length, unit)| match seconds / length {
+            1 => format!("1 {unit}"),
+            n => format!("{n} {unit}s"),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -85,5 +95,26 @@ mod tests {
     fn the_contracts_words_are_the_commands_words() {
         let outcome = crate::pb::ErasureOutcome::NeedsConfirmation.as_str_name();
         assert_eq!(word(outcome, "ERASURE_OUTCOME"), "needs-confirmation");
+    }
+
+    #[test]
+    fn bars_are_in_proportion_and_never_hide_a_count() {
+        assert_eq!(bar(50, 50).chars().count(), 20);
+        assert_eq!(bar(25, 50).chars().count(), 10);
+        assert_eq!(bar(1, i64::MAX).chars().count(), 1);
+        assert_eq!(bar(0, 50), "");
+        assert_eq!(bar(i64::MAX, i64::MAX).chars().count(), 20);
+    }
+
+    #[test]
+    fn a_time_span_is_read_at_a_glance() {
+        for (seconds, words) in [
+            (0, "under a minute"),
+            (60, "1 minute"),
+            (7_199, "1 hour"),
+            (172_800, "2 days"),
+        ] {
+            assert_eq!(elapsed(seconds), words);
+        }
     }
 }

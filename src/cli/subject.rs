@@ -1,23 +1,18 @@
-//! Who a request is about: the arguments that `find`, `export` and `erase` share.
+//! Who a request is about: the arguments that `find`, `export`, `erase` and `object` share.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::PathBuf,
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, ensure};
 use comfy_table::Table;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::show::{clean, request_id, table, word};
-use crate::{pb, rpc::convert::timestamp};
-
-/// The largest file with a subject: 1000 lead ids fit.
-const SUBJECT_FILE_BYTES_MAX: u64 = 64 * 1024;
+use super::{
+    asked::AskedArgs,
+    file::{is_stdin, read_json},
+    show::{clean, table, word},
+};
+use crate::pb;
 
 /// Arguments that name a person. What stands on a command line is seen by others on the machine and kept in
 /// the shell's history, so it may come from a file instead.
@@ -37,28 +32,8 @@ pub(super) struct SubjectArgs {
     lead_id: Vec<Uuid>,
     #[arg(long, help = "JSON file with email, phone, name and lead_ids; - for standard input", value_name = "FILE", conflicts_with_all = ["email", "phone", "name"], help_heading = "Subject")]
     subject_file: Option<PathBuf>,
-    /// When the person asked, as RFC 3339 [default: now]
-    #[arg(long, value_name = "TIME", help_heading = "Subject")]
-    received_at: Option<Timestamp>,
-    /// How the person's identity was checked
-    #[arg(long, value_enum, help_heading = "Subject")]
-    verification: Option<Verification>,
-    /// Makes the call safe to repeat [default: a new one]
-    #[arg(long, value_name = "UUID", help_heading = "Subject")]
-    request_id: Option<Uuid>,
-}
-
-/// How identity was checked.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Verification {
-    /// The person answered from the e-mail address of the lead
-    EmailReply = pb::Verification::EmailReply as isize,
-    /// The person was called back on the phone number of the lead
-    PhoneCallback = pb::Verification::PhoneCallback as isize,
-    /// The person showed proof of identity, which was not kept
-    DocumentShown = pb::Verification::DocumentShown as isize,
-    /// The person signed in with an electronic identity
-    ElectronicId = pb::Verification::ElectronicId as isize,
+    #[command(flatten)]
+    asked: AskedArgs,
 }
 
 /// The file. It has no `Debug`: it names a person.
@@ -87,9 +62,9 @@ impl SubjectArgs {
         let named = self.lead_id.iter().map(ToString::to_string);
         subject.lead_ids.extend(named);
         Ok(pb::SubjectRequest {
-            request_id: request_id(self.request_id)?,
-            received_at: self.received_at.map(timestamp),
-            verification: self.verification.map_or(0, |checked| checked as i32),
+            request_id: self.asked.id()?,
+            received_at: self.asked.received_at(),
+            verification: self.asked.verification(),
             subject: Some(subject),
         })
     }
@@ -102,40 +77,16 @@ impl SubjectArgs {
     }
 }
 
-fn text(value: Option<&SecretString>) -> String {
+/// The value in the clear; empty if there is none.
+pub(super) fn text(value: Option<&SecretString>) -> String {
     value.map_or_else(String::new, |value| value.expose_secret().to_owned())
 }
 
-fn is_stdin(path: &std::path::Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-fn read(path: &std::path::Path) -> anyhow::Result<pb::Subject> {
-    let name = path.display();
-    let mut source: Box<dyn Read> = if is_stdin(path) {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path).with_context(|| format!("cannot read {name}"))?)
-    };
-    let mut content = String::new();
-    source
-        .by_ref()
-        .take(SUBJECT_FILE_BYTES_MAX + 1)
-        .read_to_string(&mut content)
-        .with_context(|| format!("cannot read {name}"))?;
-    ensure!(
-        content.len() as u64 <= SUBJECT_FILE_BYTES_MAX,
-        "{name} is larger than {SUBJECT_FILE_BYTES_MAX} bytes"
-    );
-    // The parser's own text may quote what it fails on, and that names a person.
-    let file: SubjectFile = serde_json::from_str(&content).map_err(|error| {
-        anyhow!(
-            "{name}, line {}, column {}: must be a JSON object with \"email\", \"phone\", \"name\" \
-             and \"lead_ids\", and nothing else",
-            error.line(),
-            error.column()
-        )
-    })?;
+fn read(path: &Path) -> anyhow::Result<pb::Subject> {
+    let file: SubjectFile = read_json(
+        path,
+        "must be a JSON object with \"email\", \"phone\", \"name\" and \"lead_ids\", and nothing else",
+    )?;
     Ok(pb::Subject {
         email: file.email,
         phone: file.phone,

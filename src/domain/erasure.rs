@@ -37,6 +37,33 @@ impl ErasureGround {
     }
 }
 
+/// The longest `acknowledge_within` that a configuration may set, in days: the month in which a person must be
+/// answered (Art. 12(3)).
+pub const ACKNOWLEDGE_WITHIN_DAYS_CAP: i64 = 31;
+
+/// What the controller expects of those who had an erased lead.
+#[derive(Clone, Copy, Debug)]
+pub struct ErasurePolicy {
+    /// Days within which a CRM client must acknowledge a tombstone (Art. 19).
+    pub acknowledge_within_days: i64,
+}
+
+impl Default for ErasurePolicy {
+    fn default() -> Self {
+        Self {
+            acknowledge_within_days: 7,
+        }
+    }
+}
+
+impl ErasurePolicy {
+    /// Whether a tombstone that is so many seconds old should have been acknowledged.
+    #[must_use]
+    pub fn is_overdue(&self, age_seconds: i64) -> bool {
+        age_seconds > self.acknowledge_within_days * 86_400
+    }
+}
+
 /// What becomes of one lead in an erasure. The numbers are those of the contract and of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErasureOutcome {

@@ -224,16 +224,10 @@ pub struct LeadFacts {
 }
 
 impl LeadFacts {
-    /// Where the lead is in its life. A restriction wins over a closing: it shields from deletion.
+    /// Where the lead is in its life.
     #[must_use]
     pub fn state(&self) -> LeadState {
-        if !self.restrictions.is_empty() {
-            LeadState::Restricted
-        } else if self.closing.is_some() {
-            LeadState::Closed
-        } else {
-            LeadState::Available
-        }
+        LeadState::of(!self.restrictions.is_empty(), self.closing.is_some())
     }
 
     /// Whether a CRM client may read the content now (Art. 18(2): a restricted lead is only stored).
@@ -252,6 +246,20 @@ pub enum LeadState {
     Restricted,
     /// Waiting for its grace to end.
     Closed,
+}
+
+impl LeadState {
+    /// The state of a lead. A restriction wins over a closing: it shields from deletion.
+    #[must_use]
+    pub fn of(is_restricted: bool, is_closed: bool) -> Self {
+        if is_restricted {
+            Self::Restricted
+        } else if is_closed {
+            Self::Closed
+        } else {
+            Self::Available
+        }
+    }
 }
 
 /// How an enquiry ended. The numbers are those of the contract, of the database and of the ledger.

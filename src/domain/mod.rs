@@ -11,3 +11,4 @@ pub mod lifecycle;
 pub mod notice;
 pub mod retention;
 pub mod subject;
+pub mod sweep;

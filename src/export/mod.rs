@@ -14,6 +14,7 @@ mod labels;
 mod page;
 mod portability;
 mod receipt;
+mod record;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 pub use self::{
     explain::{Refusal, objection},
     receipt::{Receipts, Withdrawn},
+    record::{InventoryItem, inventory},
 };
 use crate::{
     domain::{

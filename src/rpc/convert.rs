@@ -65,6 +65,12 @@ pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     }
 }
 
+/// Whole seconds since a time; 0 for one that another clock, ahead of this one, has written.
+#[must_use]
+pub fn age_seconds(since: Timestamp, now: Timestamp) -> i64 {
+    (now.as_microsecond() - since.as_microsecond()).max(0) / 1_000_000
+}
+
 /// A time from the wire, cut to whole microseconds.
 pub fn time(
     field: &str,
@@ -357,8 +363,10 @@ pub fn change(
     })
 }
 
-fn state(facts: &LeadFacts) -> pb::LeadState {
-    match facts.state() {
+/// A state on the wire.
+#[must_use]
+pub fn state(state: LeadState) -> pb::LeadState {
+    match state {
         LeadState::Available => pb::LeadState::Available,
         LeadState::Restricted => pb::LeadState::Restricted,
         LeadState::Closed => pb::LeadState::Closed,
@@ -375,7 +383,7 @@ pub fn matched(candidate: &Candidate) -> pb::MatchedLead {
     let facts = &candidate.lead.facts;
     pb::MatchedLead {
         lead_id: facts.id.to_string(),
-        state: state(facts).into(),
+        state: state(facts.state()).into(),
         submitted_month: month(facts.submitted_at),
     }
 }
@@ -386,7 +394,7 @@ pub fn unconfirmed((candidate, reason): &(Candidate, UnconfirmedReason)) -> pb::
     let facts = &candidate.lead.facts;
     pb::UnconfirmedLead {
         lead_id: facts.id.to_string(),
-        state: state(facts).into(),
+        state: state(facts.state()).into(),
         submitted_month: month(facts.submitted_at),
         reason: *reason as i32,
     }

@@ -15,7 +15,7 @@ use crate::{
     clock::{SharedClock, from_micros},
     domain::{
         contact::Region,
-        erasure::WithdrawalOutcome,
+        erasure::{ErasurePolicy, WithdrawalOutcome},
         lead::{LawfulBasis, LeadId, NewLead},
         notice::{
             Acceptance, Controller, Notice, NoticeRegistry, NoticeVersion, Rights, TIME_ZONE,
@@ -63,6 +63,8 @@ pub struct IntakeSettings {
     pub notice_grace_days: u32,
     /// The retention rules.
     pub retention: RetentionPolicy,
+    /// What is expected of those who had an erased lead.
+    pub erasure: ErasurePolicy,
 }
 
 impl Intake {

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::timestamp,
+    convert::{self, age_seconds, timestamp},
     status::{Fault, Refusal, Violations},
 };
 use crate::{
-    clock::from_micros,
+    clock::{SharedClock, from_micros},
     domain::lead::LeadId,
+    export::{self, Exporter, InventoryItem},
     pb::{self, ledger_service_server::LedgerService},
-    store::{LedgerStore, NamedEntry},
+    store::{AccountStore, LedgerStore, NamedEntry, Statistics},
 };
 
 /// Entries in a page if the caller does not say.
@@ -30,13 +32,26 @@ const BLIND_TO: [&str; 4] = [
 #[derive(Debug)]
 pub struct Ledger {
     store: Arc<dyn LedgerStore>,
+    account: Arc<dyn AccountStore>,
+    clock: SharedClock,
+    exporter: Exporter,
 }
 
 impl Ledger {
-    /// A service over this ledger.
+    /// A service over this ledger. `exporter` makes the record of processing activities.
     #[must_use]
-    pub fn new(store: Arc<dyn LedgerStore>) -> Self {
-        Self { store }
+    pub fn new(
+        store: Arc<dyn LedgerStore>,
+        account: Arc<dyn AccountStore>,
+        clock: SharedClock,
+        exporter: Exporter,
+    ) -> Self {
+        Self {
+            store,
+            account,
+            clock,
+            exporter,
+        }
     }
 }
 
@@ -96,16 +111,26 @@ impl LedgerService for Ledger {
 
     async fn get_processing_record(
         &self,
-        _: Request<pb::GetProcessingRecordRequest>,
+        request: Request<pb::GetProcessingRecordRequest>,
     ) -> Result<Response<pb::GetProcessingRecordResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let request = request.into_inner();
+        let mut violations = Violations::of_shape(&request);
+        let language = convert::language(&request.language, &mut violations);
+        violations.check()?;
+        Ok(Response::new(pb::GetProcessingRecordResponse {
+            record: self.exporter.record(language, self.clock.now()),
+            inventory: export::inventory().iter().map(item).collect(),
+        }))
     }
 
     async fn get_statistics(
         &self,
         _: Request<pb::GetStatisticsRequest>,
     ) -> Result<Response<pb::GetStatisticsResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let now = self.clock.now();
+        let policy = &self.exporter.retention;
+        let found = self.account.statistics(policy, now).await?;
+        Ok(Response::new(statistics(&found, now)))
     }
 }
 
@@ -123,5 +148,40 @@ fn entry(named: &NamedEntry) -> pb::LedgerEntry {
         recorded_at: Some(timestamp(from_micros(entry.at))),
         hash: HEXLOWER.encode(&entry.hash),
         client_number: new.client_id,
+    }
+}
+
+fn statistics(found: &Statistics, now: Timestamp) -> pb::GetStatisticsResponse {
+    let leads = found.leads.iter().map(|count| pb::LeadCount {
+        state: convert::state(count.state).into(),
+        lawful_basis: count.basis as i32,
+        age_months: count.age_months,
+        leads: count.leads,
+    });
+    let consumers = found.duties.backlogs.iter();
+    let consumers = consumers.map(|backlog| pb::ConsumerStatus {
+        client: backlog.client.clone(),
+        unacknowledged_erasures: backlog.unacknowledged,
+        oldest_unacknowledged_seconds: backlog
+            .open_since
+            .map_or(0, |since| age_seconds(since, now)),
+    });
+    pb::GetStatisticsResponse {
+        leads: leads.collect(),
+        overdue_requests: found.duties.requests.overdue,
+        consumers: consumers.collect(),
+        overdue_restricted: found.overdue_restricted,
+        answered_late: found.answered_late,
+        open_requests: found.duties.requests.open,
+    }
+}
+
+fn item(item: &InventoryItem) -> pb::InventoryItem {
+    pb::InventoryItem {
+        table: item.table.clone(),
+        column: item.column.clone(),
+        reason: item.reason.clone(),
+        lawful_basis: item.lawful_basis.clone(),
+        retention: item.retention.clone(),
     }
 }

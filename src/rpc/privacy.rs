@@ -1,6 +1,7 @@
-//! `PrivacyService`: the rights of people. Acts on one lead are in [`act`].
+//! `PrivacyService`: the rights of people. Acts on one lead are in [`act`], receipts in [`receipt`].
 
 mod act;
+mod receipt;
 
 use std::sync::Arc;
 
@@ -8,16 +9,16 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use tonic::{Request, Response, Status};
 
+pub use self::receipt::Receipts;
 use super::{
     auth::Caller,
     convert::{self, SubjectCall, timestamp},
     status::{Fault, Refusal, Violations},
 };
 use crate::{
-    clock::{SharedClock, due_at, from_micros},
+    clock::{SharedClock, due_at},
     domain::{contact::Region, erasure::ErasureGround, notice::Language, subject::Match},
     export::{Document, ExportedLead, Exporter},
-    ledger::EntryKind,
     pb::{self, privacy_service_server::PrivacyService},
     seal::{KeyRing, Sealer, UnsealError, Unsealer},
     store::{
@@ -30,6 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Privacy {
     store: Arc<dyn PrivacyStore>,
+    receipts: Receipts,
     sealer: Sealer,
     unsealer: Unsealer,
     clock: SharedClock,
@@ -43,6 +45,7 @@ impl Privacy {
     #[must_use]
     pub fn new(
         store: Arc<dyn PrivacyStore>,
+        receipts: Receipts,
         keys: Arc<KeyRing>,
         clock: SharedClock,
         exporter: Exporter,
@@ -50,6 +53,7 @@ impl Privacy {
     ) -> Self {
         Self {
             store,
+            receipts,
             sealer: Sealer::new(keys.clone()),
             unsealer: Unsealer::new(keys),
             clock,
@@ -175,9 +179,12 @@ impl PrivacyService for Privacy {
 
     async fn get_erasure_receipt(
         &self,
-        _: Request<pb::GetErasureReceiptRequest>,
+        request: Request<pb::GetErasureReceiptRequest>,
     ) -> Result<Response<pb::GetErasureReceiptResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let caller = Caller::of(&request)?.clone();
+        let now = self.clock.now();
+        let receipt = self.receipts.get(&caller, request.get_ref(), now).await?;
+        Ok(Response::new(receipt))
     }
 
     async fn rectify_lead(
@@ -243,7 +250,7 @@ impl Privacy {
                 .iter()
                 .map(convert::unconfirmed)
                 .collect(),
-            receipt: receipt(erasure, call),
+            receipt: receipt::proof(&erasure.entries, erasure.ground, call.request_id),
             due_at: Some(timestamp(due_at(erasure.received_at))),
         }
     }
@@ -300,28 +307,4 @@ fn document(request: &pb::ExportSubjectRequest, violations: &mut Violations) -> 
             None
         }
     }
-}
-
-fn receipt(erasure: &Erasure, call: &SubjectCall) -> Option<pb::ErasureReceipt> {
-    let request = erasure.entries.first()?;
-    let entries = erasure.entries.iter().map(|entry| pb::ReceiptEntry {
-        sequence: entry.sequence,
-        lead_id: entry
-            .new
-            .lead_id
-            .map_or_else(String::new, |id| id.to_string()),
-        outcome: match entry.new.kind {
-            // Its detail is the ground, which the receipt names beside.
-            EntryKind::ErasureRequested => 0,
-            kind if kind.is_tombstone() => pb::ErasureOutcome::Erased.into(),
-            _ => i32::try_from(entry.new.detail).unwrap_or(0),
-        },
-        hash: HEXLOWER.encode(&entry.hash),
-    });
-    Some(pb::ErasureReceipt {
-        request_id: call.request_id.to_string(),
-        erased_at: Some(timestamp(from_micros(request.at))),
-        ground: i32::try_from(erasure.ground).unwrap_or(0),
-        entries: entries.collect(),
-    })
 }

@@ -56,6 +56,11 @@ statements! {
                 WHERE client_id = $1 AND lead_id = $2 AND disclosed_at IS NULL";
     ACKNOWLEDGE = "UPDATE consumer SET acknowledged = $2, acknowledged_at = $3 \
                    WHERE client_id = $1 AND acknowledged < $2 AND delivered >= $2";
+    // Only where there is a tombstone to acknowledge, between the position before and the one now.
+    ADD_ACKNOWLEDGEMENT = "INSERT INTO acknowledgement (client_id, upto, acknowledged_at) \
+                           SELECT $1, $2, $3 WHERE EXISTS (SELECT 1 FROM ledger \
+                           WHERE kind IN (7, 8) AND sequence > $4 AND sequence <= $2) \
+                           ON CONFLICT (client_id, upto) DO NOTHING";
     READ_LEAD = concat!(
         "SELECT ", lead_columns!(), " FROM lead WHERE lead.id = $1 AND lead.restrictions = 0"
     );
@@ -131,10 +136,11 @@ struct Position {
     acknowledged: i64,
 }
 
-/// Rows of the ledger, read in one snapshot.
+/// Rows of the ledger on their way to a page. All that are shown were read in one snapshot: reading goes
+/// on only while there is nothing to show.
 struct Scan {
     page: FeedPage,
-    /// The head at the time of reading.
+    /// The head at the time of the last reading.
     snapshot: i64,
     /// Leads that the client is passed for the first time, and may not be told of.
     withheld: Vec<LeadId>,
@@ -168,13 +174,10 @@ impl<DB: Dialect> Sql<DB> {
         if start > position.delivered {
             return Err(StoreError::NotDelivered);
         }
-        let mut scan = self.scan(client_id, start, &position, limit).await?;
-        let mut scanned = limit;
+        let mut scan = Scan::from(start);
+        let mut scanned = 0;
         while scan.page.changes.is_empty() && scan.page.has_more && scanned < SCAN_MAX {
-            let withheld = scan.withheld;
-            let next = scan.page.next;
-            scan = self.scan(client_id, next, &position, limit).await?;
-            scan.withheld.extend(withheld);
+            self.scan(client_id, &position, limit, &mut scan).await?;
             scanned += limit;
         }
         if scan.page.next > position.delivered || !scan.disclosed.is_empty() {
@@ -213,35 +216,26 @@ impl<DB: Dialect> Sql<DB> {
         tx.commit().await
     }
 
+    /// Reads on from where the scan is.
     async fn scan(
         &self,
         client_id: i64,
-        after: i64,
         position: &Position,
         limit: i64,
-    ) -> Result<Scan> {
+        scan: &mut Scan,
+    ) -> Result<()> {
         // One row more than asked for tells whether the feed goes on.
-        let rows = self
-            .read(PAGE, values![client_id, after, limit + 1])
-            .await?;
-        let has_more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
-        let wanted = rows.len() - usize::from(has_more);
-        let mut scan = Scan {
-            page: FeedPage {
-                changes: Vec::with_capacity(wanted),
-                next: after,
-                has_more,
-            },
-            snapshot: 0,
-            withheld: Vec::new(),
-            disclosed: Vec::new(),
-        };
+        let place = values![client_id, scan.page.next, limit + 1];
+        let rows = self.read(PAGE, place).await?;
+        scan.page.has_more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
+        let wanted = rows.len() - usize::from(scan.page.has_more);
+        scan.page.changes.reserve(wanted);
         for row in &rows[..wanted] {
             scan.page.next = row.int(LEAD_COLUMNS)?;
             scan.snapshot = row.int(LEAD_COLUMNS + 4)?;
             scan.add(row, position.delivered)?;
         }
-        Ok(scan)
+        Ok(())
     }
 
     async fn acknowledge(
@@ -255,11 +249,13 @@ impl<DB: Dialect> Sql<DB> {
             return Ok(None);
         }
         let mut tx = Tx::begin(&self.writer).await?;
-        tx.execute(
-            ACKNOWLEDGE,
-            values![client_id, position, now.as_microsecond()],
-        )
-        .await?;
+        let now = now.as_microsecond();
+        let moved = tx.execute(ACKNOWLEDGE, values![client_id, position, now]);
+        if moved.await? == 1 {
+            // A position that another call left meanwhile makes the range longer, which adds nothing new.
+            let row = values![client_id, position, now, current.acknowledged];
+            tx.execute(ADD_ACKNOWLEDGEMENT, row).await?;
+        }
         let row = tx.fetch_optional(CONSUMER, values![client_id]).await?;
         let head = tx.fetch_optional(HEAD, Vec::new()).await?;
         tx.commit().await?;
@@ -275,6 +271,19 @@ impl<DB: Dialect> Sql<DB> {
 }
 
 impl Scan {
+    fn from(position: i64) -> Self {
+        Self {
+            page: FeedPage {
+                changes: Vec::new(),
+                next: position,
+                has_more: true,
+            },
+            snapshot: 0,
+            withheld: Vec::new(),
+            disclosed: Vec::new(),
+        }
+    }
+
     /// Adds the change in a row of [`PAGE`], if the client hears of it.
     fn add(&mut self, row: &impl Columns, delivered: i64) -> Result<()> {
         let sequence = row.int(LEAD_COLUMNS)?;
@@ -296,6 +305,8 @@ impl Scan {
             }
             None => false,
             Some(_) if is_readable => {
+                // Released between two readings of this scan: it is given with this page.
+                self.withheld.retain(|id| *id != lead_id);
                 if was_withheld && !self.disclosed.contains(&lead_id) {
                     self.disclosed.push(lead_id);
                 }

@@ -7,6 +7,7 @@
 //! databases but for lists of rows ([`bulk`]); every list has a bound. To add a call: a trait method here, a body in the file of its
 //! capability, its statements in that file's `statements!` (a test prepares them all on both databases).
 
+mod account;
 mod act;
 mod append;
 mod bulk;
@@ -25,6 +26,8 @@ mod privacy;
 mod rights;
 mod signal;
 mod sql;
+mod statistics;
+mod sweep;
 mod tx;
 
 use std::{fmt, sync::Arc};
@@ -32,8 +35,10 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 pub use self::{
+    account::{Backlog, Cleared, Duties, Receipt, Recipient},
     error::{Result, StoreError},
     open::{OpenOptions, StoreUrl, open},
     rights::{
@@ -41,6 +46,8 @@ pub use self::{
         RightsCall, Withdrawal,
     },
     sql::all_statements,
+    statistics::{LeadCount, OpenRequests, Statistics},
+    sweep::{Batch, Claim, Claimed, Overdue, Preview, Turn},
 };
 use crate::{
     domain::{
@@ -330,6 +337,21 @@ pub struct NamedEntry {
     pub client: String,
 }
 
+/// Gives account: receipts and counts, which name no person.
+#[async_trait]
+pub trait AccountStore: fmt::Debug + Send + Sync {
+    /// An erasure and who had its leads. That of this client, else that of another one that answers the
+    /// rights of people. `None`: there is none with this key.
+    async fn receipt(&self, client_id: i64, request_id: Uuid) -> Result<Option<Receipt>>;
+
+    /// What is to be done, quickly: of a client that has much to acknowledge, some 10,000 are counted.
+    /// `cleared` is what the same caller learnt before.
+    async fn duties(&self, cleared: &mut Cleared, now: Timestamp) -> Result<Duties>;
+
+    /// Counts of everything.
+    async fn statistics(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Statistics>;
+}
+
 /// Knows the clients.
 #[async_trait]
 pub trait ClientStore: fmt::Debug + Send + Sync {
@@ -381,6 +403,28 @@ pub struct NewToken<'a> {
     pub not_after: Timestamp,
 }
 
+/// Erases what has reached its time (Art. 5(1)(e)).
+#[async_trait]
+pub trait RetentionStore: fmt::Debug + Send + Sync {
+    /// Claims the next round of the sweep, for one replica of all, if the clock is to be trusted.
+    async fn claim_sweep(&self, turn: Turn, now: Timestamp) -> Result<Claim>;
+
+    /// Erases a batch of what is overdue in this way: at most 500 leads, never a restricted one. What may
+    /// go, goes by [`crate::domain::sweep::horizon`].
+    async fn sweep_batch(
+        &self,
+        overdue: Overdue,
+        policy: &RetentionPolicy,
+        now: Timestamp,
+    ) -> Result<Batch>;
+
+    /// Records that a round came to its end.
+    async fn finish_sweep(&self, run: i64, now: Timestamp) -> Result<()>;
+
+    /// What a round would do at `now`; changes nothing.
+    async fn preview_sweep(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Preview>;
+}
+
 /// What else the service asks of its database.
 #[async_trait]
 pub trait AdminStore: fmt::Debug + Send + Sync {
@@ -406,12 +450,26 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
 
 /// A store with every capability.
 pub trait Store:
-    IntakeStore + FeedStore + PrivacyStore + LedgerStore + ClientStore + AdminStore
+    IntakeStore
+    + FeedStore
+    + PrivacyStore
+    + RetentionStore
+    + AccountStore
+    + LedgerStore
+    + ClientStore
+    + AdminStore
 {
 }
 
 impl<T> Store for T where
-    T: IntakeStore + FeedStore + PrivacyStore + LedgerStore + ClientStore + AdminStore
+    T: IntakeStore
+        + FeedStore
+        + PrivacyStore
+        + AccountStore
+        + RetentionStore
+        + LedgerStore
+        + ClientStore
+        + AdminStore
 {
 }
 

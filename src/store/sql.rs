@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use uuid::Uuid;
 
 use super::{
-    Result, StoreError, StoredLead, act, append,
+    Result, StoreError, StoredLead, account, act, append,
     bulk::Bulk,
     client,
     dialect::{Columns, Dialect, Value},
@@ -15,6 +15,7 @@ use super::{
     group::Queue,
     intake, keys, ledger, open, privacy,
     signal::Signal,
+    statistics, sweep,
 };
 use crate::{
     clock::{SharedClock, from_micros},
@@ -90,6 +91,7 @@ pub(super) use statements;
 #[must_use]
 pub fn all_statements(arrays: bool) -> Vec<&'static str> {
     let lists = [
+        account::STATEMENTS,
         act::STATEMENTS,
         append::STATEMENTS,
         client::STATEMENTS,
@@ -99,6 +101,8 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         ledger::STATEMENTS,
         open::STATEMENTS,
         privacy::STATEMENTS,
+        statistics::STATEMENTS,
+        sweep::STATEMENTS,
     ];
     let bulks = [
         &append::INSERT_ENTRIES,

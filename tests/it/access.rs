@@ -533,6 +533,7 @@ async fn reflection_can_be_off() {
         settings: world.settings.clone(),
         metrics: None,
         reflection: false,
+        sweep_every: world.sweep_every,
     };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(parts, any, any).await.unwrap();

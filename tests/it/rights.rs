@@ -36,7 +36,7 @@ fn seconds_on(world: &World, seconds: i64) -> prost_types::Timestamp {
     time
 }
 
-pub fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequest {
+fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequest {
     pb::RestrictLeadRequest {
         request_id: new_id().to_string(),
         lead_id: lead_id.to_owned(),
@@ -46,11 +46,7 @@ pub fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLead
 }
 
 /// A lifting of which the person was told just now.
-pub fn lifting(
-    world: &World,
-    lead_id: &str,
-    reason: RestrictionReason,
-) -> pb::LiftRestrictionRequest {
+fn lifting(world: &World, lead_id: &str, reason: RestrictionReason) -> pb::LiftRestrictionRequest {
     pb::LiftRestrictionRequest {
         request_id: new_id().to_string(),
         lead_id: lead_id.to_owned(),
@@ -60,12 +56,7 @@ pub fn lifting(
 }
 
 /// A correction of one field.
-pub fn correction(
-    lead_id: &str,
-    revision: i64,
-    field: &str,
-    value: &str,
-) -> pb::RectifyLeadRequest {
+fn correction(lead_id: &str, revision: i64, field: &str, value: &str) -> pb::RectifyLeadRequest {
     let mut fields = pb::LeadFields::default();
     let place = match field {
         "name" => &mut fields.name,

@@ -119,14 +119,14 @@ on_both! {
         );
         let tables: BTreeSet<&str> = columns.keys().map(|(table, _)| table.as_str()).collect();
         let known = [
-            "client", "consumer", "delivery", "key_commitment", "lead", "ledger", "ledger_head",
-            "rights_request", "store", "token", "withheld",
+            "acknowledgement", "client", "consumer", "delivery", "key_commitment", "lead", "ledger", "ledger_head", "rights_request", "store", "sweep", "token", "withheld",
         ];
         assert_eq!(tables, BTreeSet::from(known));
     }
 
     /// Every stored column stands in the data inventory with its reason, basis and retention, and the
-    /// inventory names no column that is not stored.
+    /// inventory names no column that is not stored. The record of processing activities (Art. 30) has the
+    /// same lines.
     async fn the_inventory_is_the_schema(backend: Backend) {
         let world = World::new(backend).await;
         let stored: BTreeSet<Column> = Raw::open(&world).await.columns().await.into_keys().collect();
@@ -140,6 +140,19 @@ on_both! {
         assert!(unexplained.is_empty(), "not in the inventory: {unexplained:?}");
         let unstored: Vec<_> = names.difference(&stored).collect();
         assert!(unstored.is_empty(), "not in the schema: {unstored:?}");
+
+        let replica = world.start().await;
+        let record = pb::GetProcessingRecordRequest::default();
+        let record = replica.ledger().get_processing_record(record).await.unwrap().into_inner();
+        let lines = listed.into_iter().map(|item| pb::InventoryItem {
+            table: item.table,
+            column: item.column,
+            reason: item.reason,
+            lawful_basis: item.lawful_basis,
+            retention: item.retention,
+        });
+        assert!(record.inventory == lines.collect::<Vec<_>>());
+        replica.stop().await;
     }
 
     /// A database that a newer program made is refused, whether or not this one may migrate: it could not

@@ -74,6 +74,8 @@ refusals! {
         "the lead is not restricted for this reason; nothing was done";
     SubjectNotInformed = FailedPrecondition, "SUBJECT_NOT_INFORMED", NEVER,
         "tell the person first, then lift with subject_informed_at in the past; nothing was done";
+    ReceiptUnknown = NotFound, "RECEIPT_UNKNOWN", NEVER,
+        "no erasure was asked for with this request_id";
     RequestIdReused = AlreadyExists, "REQUEST_ID_REUSED", NEVER,
         "this request_id was used for something else; use a new one";
     NotACandidate = FailedPrecondition, "NOT_A_CANDIDATE", NEVER,

@@ -99,6 +99,64 @@ async fn art_16_no_correction_is_lost() {
     other.stop().await;
 }
 
+/// Calls once more under the same key as long as it may be tried again, as a client should.
+macro_rules! until_done {
+    ($privacy:expr, $method:ident, $request:expr) => {
+        loop {
+            match $privacy.$method($request.clone()).await {
+                Ok(done) => break done.into_inner(),
+                Err(status) => assert_eq!(reason(&status), "CONTENDED"),
+            }
+        }
+    };
+}
+
+/// Objections of both kinds and an erasure of one person with many leads, at once on both replicas: each call
+/// is done, wholly and once, whatever order the leads are locked in.
+#[tokio::test(flavor = "multi_thread")]
+async fn acts_on_a_whole_person_beside_each_other() {
+    const LEADS: usize = 24;
+    let world = World::new(Backend::Postgres).await;
+    let replicas = [world.start().await, world.start().await];
+    for round in 0..4 {
+        let email = format!("whole-{round}@example.no");
+        let mut ids = Vec::new();
+        for _ in 0..LEADS {
+            ids.push(submit_mail(&replicas[0], &email).await);
+        }
+        let mut calls = JoinSet::new();
+        for place in 0..6 {
+            let mut privacy = replicas[place % 2].privacy();
+            let order = pb::ObjectToProcessingRequest {
+                request: subject(&email),
+                kind: i32::from(place % 3 == 0) + 1,
+                ..Default::default()
+            };
+            calls.spawn(async move {
+                until_done!(privacy, object_to_processing, order);
+            });
+        }
+        let mut privacy = replicas[round % 2].privacy();
+        let order = pb::EraseSubjectRequest {
+            confirm_supersedes_restriction: true,
+            ..erasure(&email)
+        };
+        let erased = until_done!(privacy, erase_subject, order);
+        calls.join_all().await;
+        assert_eq!(erased.leads.len(), LEADS);
+        assert!(theirs(&replicas[1], &email).await.is_empty());
+        let entries = ledger(&replicas[0]).await;
+        for id in &ids {
+            let last = entries.iter().rfind(|entry| entry.lead_id == *id).unwrap();
+            assert_eq!(last.kind(), pb::EntryKind::Erased);
+        }
+    }
+    verify(&replicas[0]).await;
+    let [one, other] = replicas;
+    one.stop().await;
+    other.stop().await;
+}
+
 /// A correction and a restriction beside an erasure: whatever comes first, nothing is left of the lead, no
 /// row comes back, and its tombstone is its last entry. What was answered is in the ledger, and no more.
 #[tokio::test(flavor = "multi_thread")]

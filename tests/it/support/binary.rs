@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpStream,
     process::{Child, ChildStdout, Command},
     sync::oneshot,
@@ -113,12 +113,19 @@ impl Binary {
 
     /// The first line of the answer to a probe, such as `/readyz`.
     pub async fn probe(&self, path: &str) -> String {
+        let answer = self.get(path).await;
+        answer.lines().next().expect("no answer").to_owned()
+    }
+
+    /// The whole answer of the admin listener, headers included.
+    pub async fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.admin).await.unwrap();
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut lines = BufReader::new(stream).lines();
-        let line = timeout(PATIENCE, lines.next_line()).await;
-        line.expect("no answer").unwrap().unwrap()
+        let mut answer = String::new();
+        let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+        read.expect("no answer").unwrap();
+        answer
     }
 
     /// What the server wrote so far.

@@ -10,7 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Du
 use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
-    domain::notice::NoticeRegistry,
+    domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
     pb::{
         self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
@@ -71,6 +71,7 @@ pub struct World {
     pub url: StoreUrl,
     pub tokens: Vec<(Role, Token)>,
     pub settings: IntakeSettings,
+    pub sweep_every: Duration,
     /// The data directory.
     pub dir: tempfile::TempDir,
 }
@@ -101,6 +102,7 @@ impl World {
             url,
             tokens: Vec::new(),
             settings: IntakeSettings::default(),
+            sweep_every: SWEEP_EVERY,
             dir,
         };
         let store = world.open().await;
@@ -142,6 +144,7 @@ impl World {
             settings: self.settings.clone(),
             metrics: None,
             reflection: true,
+            sweep_every: self.sweep_every,
         };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(parts, any, any).await.unwrap();

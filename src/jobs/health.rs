@@ -1,4 +1,4 @@
-//! What runs beside the calls. The retention sweep and resealing join it with their issues.
+//! Whether the service can do its work, for whoever asks.
 
 use std::time::Duration;
 
@@ -12,8 +12,6 @@ use crate::store::SharedStore;
 const CHECK: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
 const CHECK_MAX: Duration = Duration::from_secs(2);
-/// How soon after an erasure what it leaves behind is removed, so that a run of them is one effort.
-const CLEAN_UP: Duration = Duration::from_millis(100);
 
 /// Keeps health and readiness in step with the database until `stopping`.
 pub async fn watch_health(
@@ -49,28 +47,6 @@ pub async fn watch_health(
         }
         if stopping.is_cancelled() {
             return;
-        }
-    }
-}
-
-/// Removes what erasures leave in the database's log, soon after each.
-pub async fn clean_up(store: SharedStore, stopping: CancellationToken) {
-    let mut erasures = store.erasures();
-    // What was erased just before the last stop may still be there.
-    erasures.mark_changed();
-    loop {
-        let wake = async {
-            erasures.changed().await?;
-            tokio::time::sleep(CLEAN_UP).await;
-            Ok::<(), tokio::sync::watch::error::RecvError>(())
-        };
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            woken = wake => if woken.is_err() { return },
-        }
-        // A reader may hold the log: the next round tries again.
-        if !matches!(store.clean_up().await, Ok(true)) {
-            erasures.mark_changed();
         }
     }
 }

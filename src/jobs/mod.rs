@@ -1,0 +1,16 @@
+//! What runs beside the calls: a file for each task. Resealing joins with its issue.
+//!
+//! A task ends soon after its token is cancelled, and never ends for an error: it says so in the log, once, and
+//! tries again. To add one: a file, and a line in [`crate::server::Server::run`], which starts and awaits them.
+
+mod clean_up;
+mod duties;
+mod health;
+mod sweep;
+
+pub use self::{
+    clean_up::clean_up,
+    duties::{show_duties, tell_duties},
+    health::watch_health,
+    sweep::{Round, Sweeper},
+};
