@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::{Clock as _, SystemClock},
     config::{Config, ConfigArgs},
-    domain::notice::{Language, NoticeRegistry},
+    domain::notice::NoticeRegistry,
     store::{SharedStore, TokenRecord},
     token::Role,
 };
@@ -86,21 +86,10 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The notice says who receives data; a client that it does not allow is not added.
+/// A recipient that the notice does not allow is not added.
 fn check_relation(config: &Config, relation: Relation) -> anyhow::Result<()> {
-    let allowed = match relation {
-        Relation::Internal => true,
-        Relation::ThirdParty => false,
-        Relation::Processor => {
-            let notices = NoticeRegistry::shipped(&config.settings.controller)?;
-            let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-            notices
-                .current(today)
-                .and_then(|version| notices.get(version.as_str(), Language::Nb))
-                .is_some_and(|notice| notice.facts.processors_allowed())
-        }
-    };
-    if !allowed {
+    let notices = NoticeRegistry::shipped(&config.settings.controller)?;
+    if !setup::allows(&notices, relation as i64) {
         bail!("the privacy notice in force does not allow such a recipient");
     }
     Ok(())

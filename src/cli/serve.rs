@@ -45,6 +45,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let store = setup::open(&config, true).await?;
     let (keys, keys_are_new) = setup::key_ring(&config, &store).await?;
     let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
+    setup::check_recipients(&*store, &notices).await?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
     let _ = Phone::parse("40605600", Region::default());
     let parts = Parts {

@@ -15,7 +15,7 @@ use super::{Verdict, say};
 use crate::{
     clock::{Clock as _, SharedClock, SystemClock},
     config::{Config, ConfigArgs, ListenArgs},
-    domain::notice::NoticeRegistry,
+    domain::notice::{Language, NoticeRegistry},
     seal::KeyRing,
     store::{self, Client, ClientStore, NewToken, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
@@ -116,7 +116,7 @@ pub fn notices(config: &Config) -> anyhow::Result<Arc<NoticeRegistry>> {
     let today = SystemClock.now().to_zoned(TimeZone::UTC).date();
     let promised = registry
         .current(today)
-        .and_then(|version| registry.get(version.as_str(), crate::domain::notice::Language::Nb))
+        .and_then(|version| registry.get(version.as_str(), Language::Nb))
         .and_then(|notice| notice.facts.retention.as_ref()?.days_max);
     if let Some(days) = promised
         && config.settings.retention.max_age_days > i64::from(days)
@@ -124,6 +124,41 @@ pub fn notices(config: &Config) -> anyhow::Result<Arc<NoticeRegistry>> {
         bail!("retention.max_age is longer than the {days} days that the privacy notice promises");
     }
     Ok(Arc::new(registry))
+}
+
+/// Whether the notice in force allows a recipient of this relation: the controller itself always, a
+/// processor if it says so, anybody else never (Art. 13(1)(e)).
+#[must_use]
+pub fn allows(notices: &NoticeRegistry, relation: i64) -> bool {
+    let processors_allowed = || {
+        let today = SystemClock.now().to_zoned(TimeZone::UTC).date();
+        notices
+            .current(today)
+            .and_then(|version| notices.get(version.as_str(), Language::Nb))
+            .is_some_and(|notice| notice.facts.processors_allowed())
+    };
+    relation == Relation::Internal as i64
+        || relation == Relation::Processor as i64 && processors_allowed()
+}
+
+/// Refuses to serve a client that the notice in force does not allow: it may have, when it was added.
+pub async fn check_recipients(
+    store: &dyn ClientStore,
+    notices: &NoticeRegistry,
+) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    for (client, token) in store.clients().await? {
+        let is_live =
+            token.is_some_and(|token| token.revoked_at.is_none() && token.not_after > now);
+        if is_live && !allows(notices, client.relation) {
+            bail!(
+                "the privacy notice in force does not allow the recipient {name}\n  \
+                 end its access with `lead-intake client revoke {name}`",
+                name = client.name
+            );
+        }
+    }
+    Ok(())
 }
 
 /// `migrate`.

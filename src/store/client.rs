@@ -16,18 +16,18 @@ use crate::{
 };
 
 statements! {
-    TOKEN = "SELECT client.id, client.name, client.role, token.key_id, token.secret_hash, \
+    TOKEN = "SELECT client.id, client.name, client.role, client.relation, token.key_id, token.secret_hash, \
              token.not_after, token.revoked_at \
              FROM token JOIN client ON client.id = token.client_id WHERE token.key_id = $1";
-    CLIENTS = "SELECT client.id, client.name, client.role, token.key_id, token.secret_hash, \
+    CLIENTS = "SELECT client.id, client.name, client.role, client.relation, token.key_id, token.secret_hash, \
                token.not_after, token.revoked_at \
                FROM client LEFT JOIN token ON token.client_id = client.id \
                ORDER BY client.id, token.created_at, token.key_id";
-    CLIENT = "SELECT id, name, role FROM client WHERE name = $1";
+    CLIENT = "SELECT id, name, role, relation FROM client WHERE name = $1";
     // Numbers are never reused: there is no statement that deletes a client.
     ADD_CLIENT = "INSERT INTO client (id, name, role, relation, created_at) \
                   SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, $4 FROM client \
-                  RETURNING id, name, role";
+                  RETURNING id, name, role, relation";
     LIVE_TOKENS = "SELECT COUNT(*) FROM token \
                    WHERE client_id = $1 AND revoked_at IS NULL AND not_after > $2";
     ADD_TOKEN = "INSERT INTO token (key_id, client_id, secret_hash, created_at, not_after) \
@@ -69,7 +69,7 @@ impl<DB: Dialect> ClientStore for SqlStore<DB> {
         let rows = self.sql.read(CLIENTS, Vec::new()).await?;
         rows.iter()
             .map(|row| {
-                let has_token = row.opt_bytes(4)?.is_some();
+                let has_token = row.opt_bytes(5)?.is_some();
                 Ok((
                     client_at(row)?,
                     has_token.then(|| token_at(row)).transpose()?,
@@ -123,15 +123,16 @@ fn client_at(row: &impl Columns) -> Result<Client> {
         id: row.int(0)?,
         name: row.text(1)?,
         role: row.int(2)?,
+        relation: row.int(3)?,
     })
 }
 
 fn token_at(row: &impl Columns) -> Result<TokenRecord> {
     Ok(TokenRecord {
         client: client_at(row)?,
-        key_id: row.text(3)?,
-        secret_hash: row.bytes(4)?,
-        not_after: from_micros(row.int(5)?),
-        revoked_at: row.opt_int(6)?.map(from_micros),
+        key_id: row.text(4)?,
+        secret_hash: row.bytes(5)?,
+        not_after: from_micros(row.int(6)?),
+        revoked_at: row.opt_int(7)?.map(from_micros),
     })
 }

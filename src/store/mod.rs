@@ -69,6 +69,8 @@ pub struct Client {
     pub name: String,
     /// The one role, as numbered in the contract.
     pub role: i64,
+    /// How the system behind it relates to the controller, as numbered in `cli::setup`.
+    pub relation: i64,
 }
 
 /// Takes leads, and can read none.

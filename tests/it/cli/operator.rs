@@ -139,3 +139,52 @@ async fn a_ledger_that_is_not_intact_is_a_no() {
     assert_eq!(found["fault"], "LEDGER_FAULT_HASH_MISMATCH");
     house.run(&["check"]).await.with_code(3);
 }
+
+/// Who is not the controller itself gets no token, unless the notice in force names processors; and a client
+/// that a notice no longer allows stops the start, until it is revoked.
+#[tokio::test(flavor = "multi_thread")]
+async fn art_13_1_e_no_recipient_that_the_notice_does_not_name() {
+    let house = House::new(Backend::Sqlite).await;
+    for relation in ["third-party", "processor"] {
+        let add = [
+            "client",
+            "add",
+            "other",
+            "--role",
+            "crm",
+            "--relation",
+            relation,
+        ];
+        let refused = house.run(&add).await.with_code(1);
+        assert!(refused.err.contains("does not allow"), "{}", refused.err);
+    }
+    let clients = house.run(&["client", "list"]).await.with_code(0);
+    assert!(!clients.out.contains("other"));
+
+    let (status, _) = house.server.signal("TERM").await;
+    assert_eq!(status.code(), Some(0));
+    let data = house.dir.path().join("data");
+    let options = SqliteConnectOptions::new().filename(data.join("lead-intake.db"));
+    let mut raw = options.connect().await.unwrap();
+    let processor = "UPDATE client SET relation = 2 WHERE name = 'crm'";
+    sqlx::query(processor).execute(&mut raw).await.unwrap();
+    raw.close().await.unwrap();
+    let data = data.to_str().unwrap();
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["check"]] {
+        let refused = run(&[], &[command, &["--data-dir", data]].concat(), "").await;
+        let refused = refused.with_code(1);
+        assert!(refused.err.contains("client revoke crm"), "{}", refused.err);
+    }
+    let revoke = ["client", "revoke", "crm", "--data-dir", data];
+    run(&[], &revoke, "").await.with_code(0);
+    let checked = run(&[], &["check", "--data-dir", data], "")
+        .await
+        .with_code(0);
+    // The first notice left things out; the one in force does not.
+    assert!(
+        checked.out.contains("notice 1.0: Art. 13(2)(c)"),
+        "{}",
+        checked.out
+    );
+    assert!(!checked.out.contains("notice 1.1"), "{}", checked.out);
+}
