@@ -175,7 +175,7 @@ async fn art_13_1_e_no_recipient_that_the_notice_does_not_name() {
         let refused = refused.with_code(1);
         assert!(refused.err.contains("client revoke crm"), "{}", refused.err);
     }
-    let revoke = ["client", "revoke", "crm", "--data-dir", data];
+    let revoke = ["client", "--data-dir", data, "revoke", "crm"];
     run(&[], &revoke, "").await.with_code(0);
     let checked = run(&[], &["check", "--data-dir", data], "")
         .await

@@ -139,7 +139,9 @@ impl Model {
                     _ => "eu-gdpr:A6-1-b-enter-into-contract",
                 },
                 "consent": lead.consent,
-                "noticeVersion": "1.1",
+                "notice": "1.1",
+                "state": lead.state().as_str_name().trim_start_matches("LEAD_STATE_"),
+                "restrictions": lead.reasons.len(),
                 "submittedAt": lead.submitted_at.to_string(),
                 "closedAt": lead.closing.map(|(_, at)| at.to_string()),
                 "restricted": lead.hidden(),
@@ -307,9 +309,15 @@ fn erased(id: &str, outcome: ErasureOutcome) -> pb::ErasedLead {
 
 /// The fields that a person provided, as schema.org has them.
 fn person(content: &pb::LeadFields) -> Value {
-    let mut person = json!({ "@type": "schema:Person" });
+    // A lead without a name is a company's.
+    let (kind, name) = if content.name.is_empty() {
+        ("schema:Organization", &content.company)
+    } else {
+        ("schema:Person", &content.name)
+    };
+    let mut person = json!({ "@type": kind });
     for (key, value) in [
-        ("schema:name", &content.name),
+        ("schema:name", name),
         ("schema:telephone", &content.phone),
         ("schema:email", &content.email),
     ] {
@@ -317,7 +325,7 @@ fn person(content: &pb::LeadFields) -> Value {
             person[key] = json!(value);
         }
     }
-    if !content.company.is_empty() {
+    if !content.name.is_empty() && !content.company.is_empty() {
         let company = &content.company;
         person["schema:worksFor"] =
             json!({ "@type": "schema:Organization", "schema:name": company });

@@ -134,14 +134,18 @@ impl Under {
         let mut hint = Hint::default();
         let answer = match op.clone() {
             Op::Submit(request) => {
-                let answer = inner(self.intake.submit_lead(request).await);
-                if let Ok(stored) = &answer {
+                let mut answer = inner(self.intake.submit_lead(request).await);
+                if let Ok(stored) = &mut answer {
                     hint.lead_id.clone_from(&stored.lead_id);
+                    letter(&mut stored.consent_receipt);
                 }
                 Answer::of("SubmitLeadResponse", &answer)
             }
             Op::Withdraw(request) => {
-                let answer = inner(self.intake.withdraw_consent(request).await);
+                let mut answer = inner(self.intake.withdraw_consent(request).await);
+                if let Ok(done) = &mut answer {
+                    letter(&mut done.receipt);
+                }
                 Answer::of("WithdrawConsentResponse", &answer)
             }
             Op::Pull(by, request) => {
@@ -189,9 +193,7 @@ impl Under {
             Op::Object(request) => {
                 let answer = inner(privacy.object_to_processing(request).await);
                 let answer: Result<_, Status> = answer.map(|mut done| {
-                    done.explanation
-                        .truncate(usize::from(!done.explanation.is_empty()));
-                    done.explanation = done.explanation.replace(char::is_alphabetic, "x");
+                    letter(&mut done.explanation);
                     done
                 });
                 Answer::of("ObjectToProcessingResponse", &answer)
@@ -214,11 +216,6 @@ impl Under {
 
     /// An erasure's answer with each text as one letter; the hashes are kept for the end.
     fn without_texts(&mut self, mut done: pb::EraseSubjectResponse) -> pb::EraseSubjectResponse {
-        let letter = |text: &mut String| {
-            if !text.is_empty() {
-                "x".clone_into(text);
-            }
-        };
         for refusal in done
             .leads
             .iter_mut()
@@ -240,10 +237,28 @@ impl Under {
     }
 }
 
+/// A text as one letter: that it is there, and not what it says.
+fn letter(text: &mut String) {
+    if !text.is_empty() {
+        "x".clone_into(text);
+    }
+}
+
 /// What of an export is about its leads.
 fn essence(made: pb::ExportSubjectResponse) -> pb::ExportSubjectResponse {
     let document: Value = serde_json::from_slice(&made.content).unwrap();
-    let leads = document.get("data").or(document.get("@graph")).unwrap();
+    let mut leads = document
+        .get("data")
+        .or(document.get("@graph"))
+        .unwrap()
+        .clone();
+    for lead in leads.as_array_mut().unwrap() {
+        if lead.get("notice").is_some() {
+            lead["notice"] = lead["notice"]["version"].take();
+            lead["restrictions"] = json!(lead["restrictions"].as_array().unwrap().len());
+            lead["closedAt"] = lead["closedAt"].take();
+        }
+    }
     let mut told = serde_json::Map::new();
     for disclosure in document["15_1_c_recipients"]["disclosures"]
         .as_array()

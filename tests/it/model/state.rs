@@ -197,7 +197,10 @@ impl Model {
             submitted_at: Some(timestamp(lead.submitted_at)),
             erase_by: Some(timestamp(by_age)),
             lawful_basis: request.lawful_basis,
-            consent_receipt: String::new(),
+            consent_receipt: match request.lawful_basis() {
+                LawfulBasis::Consent => "x".to_owned(),
+                _ => String::new(),
+            },
         };
         Answer::done("SubmitLeadResponse", &answer)
     }
@@ -256,10 +259,18 @@ impl Model {
         };
         let stays = matches!(outcome, Outcome::ErasedWhenLifted | Outcome::FlagWithdrawn);
         let rights = ["A15", "A16", "A17", "A18", "A20", "A77"].map(|it| format!("eu-gdpr:{it}"));
+        // What says that consent was withdrawn, now or before; where it was never given nothing does.
+        let is_proof =
+            |entry: &Entry| entry.lead_id == id && entry.kind == EntryKind::ConsentWithdrawn;
+        let proved = outcome == Outcome::Erased || stays && self.ledger.iter().any(is_proof);
         let answer = pb::WithdrawConsentResponse {
             outcome: outcome.into(),
             applicable_rights: if stays { rights.to_vec() } else { Vec::new() },
-            receipt: String::new(),
+            receipt: if proved {
+                "x".to_owned()
+            } else {
+                String::new()
+            },
         };
         Answer::done("WithdrawConsentResponse", &answer)
     }
