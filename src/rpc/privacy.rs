@@ -1,6 +1,7 @@
 //! `PrivacyService`: the rights of people. Acts on one lead are in [`act`], receipts in [`receipt`].
 
 mod act;
+mod asked;
 mod receipt;
 
 use std::sync::Arc;

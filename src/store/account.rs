@@ -25,8 +25,7 @@ macro_rules! was_given {
     () => {
         "(EXISTS (SELECT 1 FROM ledger AS reading WHERE reading.lead_id = tombstone.lead_id \
              AND reading.kind = 9 AND reading.client_id = $1) \
-         OR (withheld.lead_id IS NULL OR withheld.disclosed_at IS NOT NULL) \
-             AND (SELECT delivery.snapshot FROM delivery WHERE delivery.client_id = $1 \
+         OR withheld.disclosed_at IS NOT NULL OR withheld.lead_id IS NULL AND (SELECT delivery.snapshot FROM delivery WHERE delivery.client_id = $1 \
              AND delivery.upto >= tombstone.submission ORDER BY delivery.upto LIMIT 1) \
              < tombstone.sequence)"
     };

@@ -294,14 +294,14 @@ impl Scan {
         };
         let given_at = row.opt_int(LEAD_COLUMNS + 5)?;
         let was_read = row.opt_int(LEAD_COLUMNS + 6)?.is_some();
-        let was_withheld =
-            row.opt_int(LEAD_COLUMNS + 7)?.is_some() && row.opt_int(LEAD_COLUMNS + 8)?.is_none();
+        let was_disclosed = row.opt_int(LEAD_COLUMNS + 8)?.is_some();
+        let was_withheld = row.opt_int(LEAD_COLUMNS + 7)?.is_some() && !was_disclosed;
         let lead = row.opt_bytes(1)?.map(|_| lead_at(row, 0)).transpose()?;
         let is_readable = lead.as_ref().is_some_and(|lead| lead.facts.is_readable());
         let heard = match &lead {
             None if kind.is_tombstone() => {
                 let given = given_at.is_some_and(|snapshot| snapshot < sequence);
-                was_read || given && !was_withheld
+                was_read || was_disclosed || given && !was_withheld
             }
             None => false,
             Some(_) if is_readable => {

@@ -23,6 +23,7 @@ mod ledger;
 mod object;
 mod open;
 mod privacy;
+mod repeat;
 mod rights;
 mod signal;
 mod sql;
@@ -42,8 +43,9 @@ pub use self::{
     error::{Result, StoreError},
     open::{OpenOptions, StoreUrl, open},
     rights::{
-        Amend, Amended, Closed, Lifting, Objection, Rectification, Rectified, Restriction,
-        RightsCall, Withdrawal,
+        Amend, Amended, Candidate, Closed, Disclosure, Erasure, ErasureOrder, Export, Judge,
+        Lifting, Objection, Rectification, Rectified, Restriction, RightsCall, Selection,
+        SubjectLookup, Withdrawal,
     },
     sql::all_statements,
     statistics::{LeadCount, OpenRequests, Statistics},
@@ -51,13 +53,12 @@ pub use self::{
 };
 use crate::{
     domain::{
-        erasure::{ErasureGround, ErasureOutcome},
         lead::{CloseOutcome, LeadFacts, LeadId, RestrictionReason},
         retention::RetentionPolicy,
-        subject::{Match, ObjectionKind, UnconfirmedReason},
+        subject::ObjectionKind,
     },
     ledger::{Entry, Head, Verification},
-    seal::{KeyCommitment, SealedLead, SubjectIndex, UnsealError},
+    seal::{KeyCommitment, SealedLead},
 };
 
 /// A caller, as its token proves it.
@@ -224,92 +225,6 @@ pub trait PrivacyStore: fmt::Debug + Send + Sync {
         reason: RestrictionReason,
         policy: &RetentionPolicy,
     ) -> Result<Option<Lifting>>;
-}
-
-/// Decides whether a candidate is the person's lead.
-pub type Judge<'a> =
-    &'a (dyn Fn(&StoredLead) -> std::result::Result<Match, UnsealError> + Send + Sync);
-
-/// A person, as the store looks one up, and the request that asks.
-pub struct SubjectLookup<'a> {
-    /// The request.
-    pub call: RightsCall,
-    /// What the request is about, beyond its kind: recorded as the entry's detail.
-    pub detail: i64,
-    /// Look-up values.
-    pub index: SubjectIndex,
-    /// Candidates that a human has checked.
-    pub named: &'a [LeadId],
-    /// Decides on each candidate.
-    pub judge: Judge<'a>,
-}
-
-impl fmt::Debug for SubjectLookup<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SubjectLookup(..)")
-    }
-}
-
-/// The leads of a person.
-#[derive(Debug, Default)]
-pub struct Selection {
-    /// Theirs, oldest first.
-    pub leads: Vec<Candidate>,
-    /// Perhaps theirs, oldest first.
-    pub unconfirmed: Vec<(Candidate, UnconfirmedReason)>,
-}
-
-/// A lead that a look-up found.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The lead.
-    pub lead: StoredLead,
-    /// The ledger number of its submission.
-    pub submission: i64,
-}
-
-/// A copy for a person.
-#[derive(Debug)]
-pub struct Export {
-    /// The leads.
-    pub selection: Selection,
-    /// For each of `selection.leads`: who was given it, and when first.
-    pub disclosures: Vec<Vec<Disclosure>>,
-}
-
-/// A client that was given a lead.
-#[derive(Clone, Debug)]
-pub struct Disclosure {
-    /// Name of the client.
-    pub client: String,
-    /// When it was first given the lead.
-    pub at: Timestamp,
-}
-
-/// How to erase.
-#[derive(Clone, Copy, Debug)]
-pub struct ErasureOrder {
-    /// Why.
-    pub ground: ErasureGround,
-    /// Change nothing.
-    pub dry_run: bool,
-    /// Erase also what is restricted at the person's own wish.
-    pub confirmed: bool,
-}
-
-/// What an erasure did.
-#[derive(Debug)]
-pub struct Erasure {
-    /// What became of each of the person's leads.
-    pub outcomes: Vec<(LeadId, ErasureOutcome)>,
-    /// Perhaps theirs, as it stands now.
-    pub unconfirmed: Vec<(Candidate, UnconfirmedReason)>,
-    /// The entries: the request, then one for each outcome. Empty in a dry run.
-    pub entries: Vec<Entry>,
-    /// Why, as recorded.
-    pub ground: i64,
-    /// When the person asked, as recorded.
-    pub received_at: Timestamp,
 }
 
 /// Reads the ledger.

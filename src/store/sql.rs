@@ -13,7 +13,7 @@ use super::{
     dialect::{Columns, Dialect, Value},
     erase, feed,
     group::Queue,
-    intake, keys, ledger, open, privacy,
+    intake, keys, ledger, open, privacy, repeat,
     signal::Signal,
     statistics, sweep,
 };
@@ -101,6 +101,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         ledger::STATEMENTS,
         open::STATEMENTS,
         privacy::STATEMENTS,
+        repeat::STATEMENTS,
         statistics::STATEMENTS,
         sweep::STATEMENTS,
     ];

@@ -2,7 +2,10 @@
 
 use tonic::Status;
 
-use super::Privacy;
+use super::{
+    Privacy,
+    asked::{self, Asked},
+};
 use crate::{
     clock::due_at,
     domain::{
@@ -25,14 +28,14 @@ impl Privacy {
         request: &pb::RectifyLeadRequest,
     ) -> Result<pb::RectifyLeadResponse, Status> {
         let mut violations = Violations::of_shape(request);
-        let amendment = convert::amendment(request, self.region, &mut violations);
-        let asked = convert::Asked {
+        let amendment = asked::amendment(request, self.region, &mut violations);
+        let call = Asked {
             request_id: &request.request_id,
             lead_id: &request.lead_id,
             received_at: request.received_at.as_ref(),
             verification: request.verification,
         };
-        let (call, id) = asked.check(caller.client().id, self.clock.now(), violations)?;
+        let (call, id) = call.check(caller.client().id, self.clock.now(), violations)?;
         let amend = |stored: &StoredLead| self.amend(stored, &amendment);
         let order = Rectification {
             id,
@@ -66,13 +69,13 @@ impl Privacy {
     ) -> Result<pb::RestrictLeadResponse, Status> {
         let mut violations = Violations::of_shape(request);
         let reason = reason(request.reason, &mut violations);
-        let asked = convert::Asked {
+        let call = Asked {
             request_id: &request.request_id,
             lead_id: &request.lead_id,
             received_at: request.received_at.as_ref(),
             verification: request.verification,
         };
-        let (call, id) = asked.check(caller.client().id, self.clock.now(), violations)?;
+        let (call, id) = call.check(caller.client().id, self.clock.now(), violations)?;
         let done = self.store.restrict(&call, id, reason?).await?;
         let done = done.ok_or(Refusal::LeadNotFound)?;
         Ok(pb::RestrictLeadResponse {
@@ -93,13 +96,13 @@ impl Privacy {
             given.and_then(|at| convert::time("subject_informed_at", at, &mut violations));
         // That the person was not told yet is no mistake of form, and has a reason of its own.
         let is_informed = informed_at.is_some_and(|at| at <= self.clock.now());
-        let asked = convert::Asked {
+        let call = Asked {
             request_id: &request.request_id,
             lead_id: &request.lead_id,
             received_at: given.filter(|_| is_informed),
             verification: 0,
         };
-        let (call, id) = asked.check(caller.client().id, self.clock.now(), violations)?;
+        let (call, id) = call.check(caller.client().id, self.clock.now(), violations)?;
         if !is_informed {
             return Err(Refusal::SubjectNotInformed.into());
         }

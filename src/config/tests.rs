@@ -1,0 +1,85 @@
+use super::*;
+
+#[test]
+fn durations_are_whole_days() {
+    for (text, expected) in [
+        ("P180D", Some(180)),
+        ("P3Y", Some(1095)),
+        ("P6M", Some(180)),
+        ("P1W", Some(7)),
+        ("PT24H", Some(1)),
+        ("PT1H", None),
+        ("-P1D", None),
+        ("180", None),
+    ] {
+        assert_eq!(days("key", text).ok(), expected, "{text}");
+    }
+}
+
+/// Art. 5(1)(e), 25: a closed lead stays for no time unless the file says so, for all outcomes or for one.
+#[test]
+fn art_5_1_e_a_grace_is_for_one_outcome_or_all() {
+    for (lines, expected) in [
+        ("", [0, 0, 0]),
+        ("closed_grace = 'P7D'", [7, 7, 7]),
+        ("converted_grace = 'P30D'", [0, 0, 30]),
+        (
+            "closed_grace = 'P7D'\nanswered_grace = 'P1D'\nnot_relevant_grace = 'P0D'",
+            [1, 0, 7],
+        ),
+    ] {
+        let section: RetentionSection =
+            toml::from_str(&format!("max_age = 'P90D'\n{lines}")).expect("a section");
+        let grace = retention(&section).expect("a policy").grace;
+        let days = [grace.answered, grace.not_relevant, grace.converted];
+        assert_eq!(days, expected, "{lines}");
+    }
+}
+
+/// Art. 25, and rights.md 1: a file that leaves out the controller or the limit, or has a key that
+/// nobody knows, is refused.
+#[test]
+fn art_25_an_incomplete_file_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("lead-intake.toml");
+    let controller =
+        "[controller]\nname='a'\naddress='b'\norganisation_number='c'\nphone='d'\nemail='e'\n";
+    let retention = "[retention]\nmax_age='P90D'\n";
+    for (text, ok) in [
+        (format!("{controller}{retention}"), true),
+        (controller.to_owned(), false),
+        (retention.to_owned(), false),
+        (format!("colour = 1\n{controller}{retention}"), false),
+        (format!("{controller}[retention]\nmax_age='P4Y'\n"), false),
+        (
+            format!("{controller}{retention}[erasure]\nacknowledge_within='P3D'\n"),
+            true,
+        ),
+        (
+            format!("{controller}{retention}[erasure]\nacknowledge_within='P32D'\n"),
+            false,
+        ),
+    ] {
+        fs::write(&path, &text).expect("written");
+        let args = ConfigArgs {
+            config: Some(path.clone()),
+            ..ConfigArgs::default()
+        };
+        assert_eq!(
+            Config::load(&args, &ListenArgs::default()).is_ok(),
+            ok,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn beyond_loopback_needs_a_word() {
+    let mut listen = ListenArgs {
+        listen: "0.0.0.0:1".parse().ok(),
+        ..ListenArgs::default()
+    };
+    assert!(Config::load(&ConfigArgs::default(), &listen).is_err());
+    listen.insecure = Some(true);
+    assert!(Config::load(&ConfigArgs::default(), &listen).is_ok());
+}
