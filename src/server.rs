@@ -48,8 +48,10 @@ pub const SERVICES: [&str; 4] = [
 const INTAKE_MESSAGE_MAX: usize = 64 * 1024;
 /// The largest request of the others: a thousand identifiers.
 const MESSAGE_MAX: usize = 64 * 1024;
-/// The largest answer: a stream's page of a thousand leads, or an export.
+/// The largest answer to a CRM: a stream's page of a thousand leads.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// The largest answer to privacy tooling: a copy of ten thousand leads with their recipients.
+const EXPORT_MAX: usize = 64 * 1024 * 1024;
 /// How long calls under way may take to finish when the server stops.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -254,7 +256,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         .add_service(
             PrivacyServiceServer::new(privacy)
                 .max_decoding_message_size(MESSAGE_MAX)
-                .max_encoding_message_size(ANSWER_MAX),
+                .max_encoding_message_size(EXPORT_MAX),
         )
         .add_service(LedgerServiceServer::new(ledger).max_decoding_message_size(MESSAGE_MAX));
     if parts.reflection {

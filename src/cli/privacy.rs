@@ -47,10 +47,16 @@ fn found(answer: &pb::FindSubjectResponse) -> String {
     if answer.leads.is_empty() {
         parts.push(nothing(&answer.unconfirmed).to_owned());
     } else {
-        let mut rows = table(["lead", "state", "month"]);
+        let mut rows = table(["lead", "state", "month", "revision"]);
         for lead in &answer.leads {
             let state = word(lead.state().as_str_name(), "LEAD_STATE");
-            rows.add_row([clean(&lead.lead_id), state, clean(&lead.submitted_month)]);
+            let revision = lead.revision.to_string();
+            rows.add_row([
+                clean(&lead.lead_id),
+                state,
+                clean(&lead.submitted_month),
+                revision,
+            ]);
         }
         parts.push(rows.to_string());
     }

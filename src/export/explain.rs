@@ -5,7 +5,11 @@
 use jiff::Timestamp;
 
 use super::Exporter;
-use crate::domain::{erasure::ErasureOutcome, notice::Language, subject::ObjectionKind};
+use crate::domain::{
+    erasure::ErasureOutcome,
+    notice::{Complaint, Language},
+    subject::ObjectionKind,
+};
 
 /// Why a request is not met, and what the person can do about it (Art. 12(4)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,16 +55,9 @@ impl Exporter {
         let complaint = self
             .notice(language, now)
             .and_then(|notice| notice.facts.complaint.as_ref());
-        let complaint = complaint.map_or_else(String::new, |complaint| {
-            let authority = complaint.authority.as_ref();
-            authority.map_or_else(
-                || complaint.text.clone(),
-                |at| format!("{} {}, {}, {}", complaint.text, at.name, at.address, at.url),
-            )
-        });
         Some(Refusal {
             reason,
-            complaint,
+            complaint: complaint.map_or_else(String::new, Complaint::line),
             judicial_remedy: match language {
                 Language::Nb => {
                     "Du kan også bringe saken inn for domstolene (personvernforordningen artikkel 79)."

@@ -284,6 +284,7 @@ pub fn matched(candidate: &Candidate) -> pb::MatchedLead {
         lead_id: facts.id.to_string(),
         state: state(facts.state()).into(),
         submitted_month: month(facts.submitted_at),
+        revision: facts.revision,
     }
 }
 

@@ -18,7 +18,8 @@ use crate::{
         erasure::{ErasurePolicy, WithdrawalOutcome},
         lead::{LawfulBasis, LeadId, NewLead},
         notice::{
-            Acceptance, Controller, Notice, NoticeRegistry, NoticeVersion, Rights, TIME_ZONE,
+            Acceptance, Complaint, Controller, Notice, NoticeRegistry, NoticeVersion, Rights,
+            TIME_ZONE,
         },
         retention::RetentionPolicy,
     },
@@ -251,20 +252,16 @@ fn notice_response(notice: &Notice, controller: &Controller) -> pb::GetPrivacyNo
             .as_ref()
             .map_or_else(String::new, |r| r.criteria.clone()),
         rights: rights(&facts.rights),
-        complaint: facts.complaint.as_ref().map_or_else(String::new, complaint),
+        complaint: facts
+            .complaint
+            .as_ref()
+            .map_or_else(String::new, Complaint::line),
         provision_required: text(&facts.provision_required),
         automated_decisions: text(&facts.automated_decisions),
         data_protection_officer: text(&facts.data_protection_officer),
         text: notice.text.clone(),
         sha256: notice.sha256_hex(),
     }
-}
-
-fn complaint(complaint: &crate::domain::notice::Complaint) -> String {
-    complaint.authority.as_ref().map_or_else(
-        || complaint.text.clone(),
-        |at| format!("{} {}, {}, {}", complaint.text, at.name, at.address, at.url),
-    )
 }
 
 /// The rights that the notice names, with their IRIs in the Data Privacy Vocabulary.

@@ -148,6 +148,17 @@ pub struct Complaint {
     pub authority: Option<Authority>,
 }
 
+impl Complaint {
+    /// The text, and where to complain if the version names it, on one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.authority.as_ref().map_or_else(
+            || self.text.clone(),
+            |at| format!("{} {}, {}, {}", self.text, at.name, at.address, at.url),
+        )
+    }
+}
+
 /// A supervisory authority (Art. 51).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -83,6 +83,7 @@ impl Model {
             lead_id: id.clone(),
             state: self.leads[id].state().into(),
             submitted_month: Self::month(&self.leads[id]),
+            revision: self.leads[id].revision,
         };
         let answer = pb::FindSubjectResponse {
             leads: found.theirs.iter().map(matched).collect(),
