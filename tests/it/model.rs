@@ -5,7 +5,7 @@
 //! both databases. A failure names its seed and step. To run more, or to run one again:
 //!
 //! ```text
-//! LEAD_INTAKE_MODEL_STEPS=100000 ./scripts/test --test it model::      # on each database: some minutes
+//! ./.ci/soak      # 100,000 on each database: some minutes
 //! LEAD_INTAKE_MODEL_SEED=7 LEAD_INTAKE_MODEL_STEPS=1000 ./scripts/test --test it model::
 //! ```
 //!
