@@ -55,7 +55,7 @@ statements! {
     GRACE_OVER = concat!(
         "SELECT ", candidate_columns!(), " FROM lead \
          WHERE lead.closed_at <= $1 AND lead.closed_outcome = $2 AND lead.restrictions = 0 \
-         ORDER BY lead.closed_at LIMIT $3"
+         ORDER BY lead.closed_at, lead.id LIMIT $3"
     );
     // Each lead once: -1 kept by a restriction, the outcome if its grace is over, 0 too old.
     PREVIEW = "SELECT overdue, COUNT(*), MIN(submitted_at) FROM ( \

@@ -33,7 +33,7 @@ const STEPS_IN_WORLD: usize = 1000;
 /// Steps on each database, if `LEAD_INTAKE_MODEL_STEPS` does not say.
 const STEPS: usize = 5_000;
 /// What the default run must have met, or it proves little: kinds of answers, and of entries with their detail.
-const MET: [&str; 38] = [
+const MET: [&str; 40] = [
     "submit done",
     "submit LEAD_ERASED",
     "submit REQUEST_ID_REUSED",
@@ -60,6 +60,7 @@ const MET: [&str; 38] = [
     "lift LEAD_NOT_FOUND",
     "lift SUBJECT_NOT_INFORMED",
     "lift REASON_NOT_IN_FORCE",
+    "sweep swept",
     "ConsentWithdrawn 0",
     "Released 4",
     "ReasonLifted 4",
@@ -68,6 +69,7 @@ const MET: [&str; 38] = [
     "Erased 1",
     "Erased 2",
     "Erased 3",
+    "Erased 4",
     "Erased 5",
     "ErasureRefused 2",
     "ErasureRefused 3",

@@ -145,14 +145,15 @@ impl Draw {
                 ..Default::default()
             }),
             83..90 => self.lifting(model),
-            90..94 => Op::Withdraw(pb::WithdrawConsentRequest {
+            90..93 => Op::Withdraw(pb::WithdrawConsentRequest {
                 lead_id: self.lead(model),
             }),
+            93 => Op::Sweep,
             _ => self.wait(),
         };
         if !matches!(
             op,
-            Op::Wait(_) | Op::Pull(..) | Op::Acknowledge(..) | Op::Get(..)
+            Op::Sweep | Op::Wait(_) | Op::Pull(..) | Op::Acknowledge(..) | Op::Get(..)
         ) {
             self.history.push(op.clone());
         }

@@ -21,6 +21,8 @@ pub enum Op {
     Rectify(pb::RectifyLeadRequest),
     Restrict(pb::RestrictLeadRequest),
     Lift(pb::LiftRestrictionRequest),
+    /// A round of the sweep that trusts the clock.
+    Sweep,
     /// Seconds on.
     Wait(i64),
 }
@@ -31,6 +33,8 @@ pub enum Answer {
     /// Name of the message, and its bytes.
     Done(&'static str, Vec<u8>),
     Refused(Code, String),
+    /// So many leads were erased.
+    Swept(u64),
     Waited,
 }
 
@@ -51,6 +55,7 @@ impl Answer {
         match self {
             Self::Done(..) => "done",
             Self::Refused(_, reason) => reason,
+            Self::Swept(_) => "swept",
             Self::Waited => "waited",
         }
     }
@@ -59,6 +64,7 @@ impl Answer {
         match self {
             Self::Done(name, bytes) => show(name, bytes),
             Self::Refused(code, reason) => format!("{code:?} {reason}"),
+            Self::Swept(leads) => format!("swept {leads}"),
             Self::Waited => "waited".to_owned(),
         }
     }
@@ -86,6 +92,7 @@ impl Op {
             Self::Rectify(_) => "rectify",
             Self::Restrict(_) => "restrict",
             Self::Lift(_) => "lift",
+            Self::Sweep => "sweep",
             Self::Wait(_) => "wait",
         }
     }
@@ -112,6 +119,7 @@ impl Op {
             Self::Rectify(it) => of("RectifyLeadRequest", it.encode_to_vec()),
             Self::Restrict(it) => of("RestrictLeadRequest", it.encode_to_vec()),
             Self::Lift(it) => of("LiftRestrictionRequest", it.encode_to_vec()),
+            Self::Sweep => "sweep".to_owned(),
             Self::Wait(seconds) => format!("wait {seconds} s"),
         }
     }

@@ -22,6 +22,7 @@ pub enum Cause {
     Request = 1,
     Withdrawn = 2,
     Closed = 3,
+    TimeEnded = 4,
     Lifted = 5,
 }
 
@@ -73,9 +74,14 @@ impl Lead {
     /// The end of its longest time or of its grace, whichever is first (Art. 5(1)(e)).
     pub fn erase_by(&self, policy: Policy) -> Timestamp {
         let by_age = self.submitted_at + days(policy.max_age);
-        self.closing.map_or(by_age, |(outcome, at)| {
-            by_age.min(at + days(policy.grace[outcome as usize - 1]))
-        })
+        self.grace_end(policy)
+            .map_or(by_age, |(_, end)| by_age.min(end))
+    }
+
+    /// The end of its grace, if it is closed.
+    pub fn grace_end(&self, policy: Policy) -> Option<(CloseOutcome, Timestamp)> {
+        self.closing
+            .map(|(outcome, at)| (outcome, at + days(policy.grace[outcome as usize - 1])))
     }
 
     /// It rests on a consent that is no more (Art. 7(3)).

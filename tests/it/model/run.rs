@@ -22,7 +22,7 @@ use super::{
     rules::Policy,
     state::{Entry, Hint, Model},
 };
-use crate::{steps::*, support::*};
+use crate::{rounds, steps::*, support::*};
 
 /// CRM clients of a world.
 const READERS: usize = 3;
@@ -48,7 +48,7 @@ pub async fn world(backend: Backend, seed: u64, steps: usize) -> Tally {
     } else {
         [5, 0, 9]
     };
-    let policy = Policy { max_age: 20, grace };
+    let policy = Policy { max_age: 10, grace };
     world.settings.retention.max_age_days = policy.max_age;
     world.settings.retention.grace = GraceDays {
         answered: grace[0],
@@ -56,6 +56,10 @@ pub async fn world(backend: Backend, seed: u64, steps: usize) -> Tally {
         converted: grace[2],
     };
     let replica = world.start().await;
+    // The service's own first round is over; the next would be in ten minutes.
+    while rounds::run_number(&world, &replica.store).await == 0 {
+        tokio::task::yield_now().await;
+    }
     let mut under = Under::new(&world, &replica).await;
     let entries = ledger(&replica).await.iter().map(known).collect();
     let mut model = Model::new(START.parse().unwrap(), policy, entries, READERS);
@@ -66,7 +70,12 @@ pub async fn world(backend: Backend, seed: u64, steps: usize) -> Tally {
         if let Op::Wait(seconds) = op {
             world.clock.advance_seconds(seconds);
         }
-        let (answer, hint) = under.take(&op).await;
+        let (answer, hint) = if matches!(op, Op::Sweep) {
+            let erased = rounds::sweep(&world, &replica).await;
+            (Answer::Swept(erased), Hint::default())
+        } else {
+            under.take(&op).await
+        };
         let is_new = !hint.lead_id.is_empty() && !model.leads.contains_key(&hint.lead_id);
         if is_new {
             draw.knows(&hint.lead_id);
@@ -168,7 +177,7 @@ impl Under {
                 "CloseLeadResponse",
                 &inner(self.crms[by].close_lead(request).await),
             ),
-            Op::Wait(_) => Answer::Waited,
+            Op::Sweep | Op::Wait(_) => Answer::Waited,
             of_a_person => self.ask(of_a_person).await,
         };
         (answer, hint)

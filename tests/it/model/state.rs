@@ -123,6 +123,7 @@ impl Model {
             Op::Rectify(request) => self.rectify(op, request),
             Op::Restrict(request) => self.restrict(op, request),
             Op::Lift(request) => self.lift(op, request),
+            Op::Sweep => self.sweep(),
             Op::Wait(seconds) => {
                 self.now += jiff::SignedDuration::from_secs(*seconds);
                 Answer::Waited
@@ -173,6 +174,31 @@ impl Model {
         let at = self.now;
         self.gone.insert(id.to_owned(), Gone { closed, at });
         entry
+    }
+
+    /// Art. 5(1)(e): what ends within two rounds of ten minutes goes, unless a restriction keeps it: first what
+    /// was closed, outcome by outcome, in the order of the closings, then what is too old, the oldest first.
+    fn sweep(&mut self) -> Answer {
+        let by = self.now + jiff::SignedDuration::from_mins(20);
+        let mut over = Vec::new();
+        for (id, lead) in self.leads.iter().filter(|(_, lead)| !lead.hidden()) {
+            let place = match lead.grace_end(self.policy) {
+                Some((outcome, end)) if end <= by => (outcome as i32, end, Cause::Closed),
+                _ if lead.erase_by(self.policy) <= by => {
+                    (i32::MAX, lead.submitted_at, Cause::TimeEnded)
+                }
+                _ => continue,
+            };
+            over.push((place, id.clone()));
+        }
+        over.sort_by(|((one, end, _), id), ((other, its_end, _), its_id)| {
+            (one, end, id).cmp(&(other, its_end, its_id))
+        });
+        let count = u64::try_from(over.len()).unwrap();
+        for ((_, _, cause), id) in over {
+            self.bury(&id, "", cause);
+        }
+        Answer::Swept(count)
     }
 
     fn submit(&mut self, op: &Op, request: &pb::SubmitLeadRequest, hint: &Hint) -> Answer {
