@@ -11,7 +11,7 @@ use super::{
     StoreError, Withdrawal,
     dialect::{Dialect, values},
     erase::DELETE_LEADS,
-    sql::{LEAD_COLUMNS, Sql, lead_at, lead_columns, statements},
+    sql::{LEAD_COLUMNS, Sql, candidate_columns, lead_at, statements},
     tx::Tx,
 };
 use crate::{
@@ -26,10 +26,7 @@ use crate::{
 };
 
 statements! {
-    LEAD = concat!(
-        "SELECT ", lead_columns!(), ", (SELECT MIN(ledger.sequence) FROM ledger \
-             WHERE ledger.lead_id = lead.id AND ledger.kind = 1) FROM lead WHERE lead.id = $1"
-    );
+    LEAD = concat!("SELECT ", candidate_columns!(), " FROM lead WHERE lead.id = $1");
     UPDATE_LEAD = "UPDATE lead SET consent = $3, closed_at = $4, closed_outcome = $5, \
                    restrictions = $6, revision = $7 WHERE id = $1 AND revision = $2";
     // An index is replaced with its field only.
@@ -317,7 +314,7 @@ impl<DB: Dialect> Tx<DB> {
     }
 }
 
-/// Reads a lead from the columns of `lead_columns!` and the number of its submission behind them.
+/// Reads a lead and the number of its submission from the columns of `candidate_columns!`.
 pub(super) fn candidate_at(row: &impl super::dialect::Columns) -> Result<Candidate> {
     Ok(Candidate {
         lead: lead_at(row, 0)?,

@@ -18,7 +18,7 @@ use super::{
     },
     dialect::{Columns as _, Dialect, values},
     error::retrying,
-    sql::{Sql, SqlStore, lead_columns, statements},
+    sql::{Sql, SqlStore, candidate_columns, statements},
     tx::Tx,
 };
 use crate::{
@@ -34,9 +34,8 @@ use crate::{
 statements! {
     // The identifiers are in order of time, so this is oldest first.
     CANDIDATES = concat!(
-        "SELECT ", lead_columns!(), ", (SELECT MIN(ledger.sequence) FROM ledger \
-             WHERE ledger.lead_id = lead.id AND ledger.kind = 1) \
-         FROM lead WHERE lead.email_index = $1 OR lead.phone_index = $2 \
+        "SELECT ", candidate_columns!(), " FROM lead \
+         WHERE lead.email_index = $1 OR lead.phone_index = $2 \
          ORDER BY lead.id LIMIT $3"
     );
     REQUEST_ENTRY = "SELECT kind, sequence, detail FROM ledger WHERE client_id = $1 AND request_id = $2";

@@ -134,6 +134,18 @@ macro_rules! lead_columns {
 }
 pub(super) use lead_columns;
 
+/// The columns of a lead, and the number of its submission behind them: what `act::candidate_at` reads.
+macro_rules! candidate_columns {
+    () => {
+        concat!(
+            $crate::store::sql::lead_columns!(),
+            ", (SELECT MIN(ledger.sequence) FROM ledger \
+             WHERE ledger.lead_id = lead.id AND ledger.kind = 1)"
+        )
+    };
+}
+pub(super) use candidate_columns;
+
 /// The number of columns that [`lead_at`] reads.
 pub(super) const LEAD_COLUMNS: usize = 10;
 

@@ -15,7 +15,7 @@ use super::{
     dialect::{Columns as _, Dialect, Value, values},
     erase::DELETE_LEADS,
     error::retrying,
-    sql::{Sql, SqlStore, lead_columns, statements},
+    sql::{Sql, SqlStore, candidate_columns, statements},
     tx::Tx,
 };
 use crate::{
@@ -30,16 +30,6 @@ use crate::{
 
 /// Leads of a batch: the ledger's head is locked while their entries are written.
 const BATCH: i64 = 500;
-
-macro_rules! candidate_columns {
-    () => {
-        concat!(
-            lead_columns!(),
-            ", (SELECT MIN(ledger.sequence) FROM ledger \
-             WHERE ledger.lead_id = lead.id AND ledger.kind = 1)"
-        )
-    };
-}
 
 statements! {
     STATE = "SELECT run, seen_at, is_doubted, swept_at FROM sweep WHERE id = 1";
