@@ -149,6 +149,9 @@ impl Server {
             stop.clone(),
         ));
         let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
+        // Ends after everything else, so that the mirror has it all.
+        let served = CancellationToken::new();
+        let follower = tokio::spawn(jobs::follow_ledger(store.clone(), served.clone()));
         let sweeper = jobs::Sweeper {
             store: store.clone(),
             clock: self.parts.clock.clone(),
@@ -186,6 +189,8 @@ impl Server {
             let _ = timeout(DRAIN, task).await;
         }
         let _ = timeout(DRAIN, cleaner).await;
+        served.cancel();
+        let _ = timeout(DRAIN, follower).await;
         store.close().await;
         result
     }

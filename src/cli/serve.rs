@@ -42,7 +42,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let _held = lock
         .try_write()
         .with_context(|| format!("another lead-intake uses {}", config.data_dir.display()))?;
-    let store = setup::open(&config, true).await?;
+    let store = setup::open_to_serve(&config).await?;
     let (keys, keys_are_new) = setup::key_ring(&config, &store).await?;
     let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
     setup::check_recipients(&*store, &notices).await?;

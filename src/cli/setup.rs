@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -77,14 +77,28 @@ pub async fn key_ring(
     Ok((Arc::new(ring), is_new))
 }
 
-/// Opens the store.
+/// Opens the store to serve it: with the ledger's mirror, in step with that.
+pub async fn open_to_serve(config: &Config) -> anyhow::Result<SharedStore> {
+    open_with(config, true, Some(config.mirror_dir.clone())).await
+}
+
+/// Opens the store for a command that acts on no lead.
 pub async fn open(config: &Config, migrate: bool) -> anyhow::Result<SharedStore> {
+    open_with(config, migrate, None).await
+}
+
+async fn open_with(
+    config: &Config,
+    migrate: bool,
+    mirror: Option<PathBuf>,
+) -> anyhow::Result<SharedStore> {
     let clock: SharedClock = Arc::new(SystemClock);
     let options = OpenOptions {
         url: config.database.clone(),
         connections_max: config.connections_max,
         clock,
         migrate,
+        mirror,
     };
     let store = store::open(options)
         .await

@@ -24,11 +24,22 @@ pub async fn watch_health(
     let mut tick = tokio::time::interval(CHECK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let mut why = String::new();
         let answers = tokio::select! {
             () = stopping.cancelled() => false,
             answers = async {
                 tick.tick().await;
-                matches!(tokio::time::timeout(CHECK_MAX, store.ping()).await, Ok(Ok(())))
+                match tokio::time::timeout(CHECK_MAX, store.ping()).await {
+                    Ok(Ok(())) => true,
+                    Ok(Err(error)) => {
+                        why = error.to_string();
+                        false
+                    }
+                    Err(_) => {
+                        "it does not answer".clone_into(&mut why);
+                        false
+                    }
+                }
             } => answers,
         };
         let changed = ready.send_if_modified(|known| std::mem::replace(known, answers) != answers);
@@ -42,7 +53,7 @@ pub async fn watch_health(
                 health.set_service_status(*service, status).await;
             }
             if !answers && !stopping.is_cancelled() {
-                tracing::error!("not serving: the database does not take writes");
+                tracing::error!(%why, "not serving: the database, or the ledger's mirror, does not take writes");
             }
         }
         if stopping.is_cancelled() {

@@ -6,11 +6,13 @@
 mod clean_up;
 mod duties;
 mod health;
+mod mirror;
 mod sweep;
 
 pub use self::{
     clean_up::clean_up,
     duties::{show_duties, tell_duties},
     health::watch_health,
+    mirror::follow_ledger,
     sweep::{Round, Sweeper},
 };

@@ -7,6 +7,7 @@
 
 mod chain;
 mod entry;
+pub mod mirror;
 mod verify;
 
 pub use self::{

@@ -49,7 +49,7 @@ impl<DB: Dialect> Sql<DB> {
         order: &Rectification<'_>,
     ) -> Result<Option<Rectified>> {
         let act = Act::Rectify(order.fields);
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let candidate = tx.lead(order.id).await?;
         if let Some(first) = tx.first(call, order.id, act).await? {
             return tx.rectified_before(order, &first).await.map(Some);
@@ -81,7 +81,7 @@ impl<DB: Dialect> Sql<DB> {
         reason: RestrictionReason,
     ) -> Result<Option<Restriction>> {
         let act = Act::Restrict(reason);
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let candidate = tx.lead(id).await?;
         if let Some(first) = tx.first(call, id, act).await? {
             let (reasons, _) = tx.restrictions_after(id, first.sequence).await?;
@@ -106,7 +106,7 @@ impl<DB: Dialect> Sql<DB> {
         policy: &RetentionPolicy,
     ) -> Result<Option<Lifting>> {
         let act = Act::Lift(reason);
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let candidate = tx.lead(id).await?;
         if let Some(first) = tx.first(call, id, act).await? {
             let (reasons, erased) = tx.restrictions_after(id, first.sequence).await?;
@@ -127,7 +127,7 @@ impl<DB: Dialect> Sql<DB> {
         id: LeadId,
         policy: &RetentionPolicy,
     ) -> Result<Withdrawal> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let Some(candidate) = tx.lead(id).await? else {
             return Ok(Withdrawal {
                 outcome: WithdrawalOutcome::NothingHeld,
@@ -157,7 +157,7 @@ impl<DB: Dialect> Sql<DB> {
         outcome: CloseOutcome,
         policy: &RetentionPolicy,
     ) -> Result<Option<Closed>> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let Some(candidate) = tx.lead(id).await? else {
             return tx.closed_before(client_id, id).await;
         };

@@ -8,7 +8,6 @@ use super::{
     dialect::{Columns, Dialect, values},
     error::retrying,
     sql::{Sql, SqlStore, statements},
-    tx::Tx,
 };
 use crate::{
     clock::from_micros,
@@ -51,7 +50,7 @@ impl<DB: Dialect> ClientStore for SqlStore<DB> {
 
     async fn revoke(&self, name: &str, now: Timestamp) -> Result<Option<u64>> {
         let sql = &self.sql;
-        let mut tx = Tx::begin(&sql.writer).await?;
+        let mut tx = sql.begin().await?;
         let Some(row) = tx.fetch_optional(CLIENT, values![name]).await? else {
             return Ok(None);
         };
@@ -82,7 +81,7 @@ impl<DB: Dialect> ClientStore for SqlStore<DB> {
 impl<DB: Dialect> Sql<DB> {
     async fn add_token(&self, new: &NewToken<'_>) -> Result<Option<Client>> {
         let now = new.now.as_microsecond();
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let mut entries = Vec::with_capacity(2);
         let client = if let Some(row) = tx.fetch_optional(CLIENT, values![new.client]).await? {
             client_at(&row)?

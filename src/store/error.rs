@@ -3,6 +3,7 @@
 use super::Selection;
 use crate::{
     domain::{lead::Incomplete, lifecycle::Barred},
+    ledger::mirror::MirrorError,
     seal::{KeyPurpose, NoRandomness, UnsealError},
 };
 
@@ -73,6 +74,9 @@ pub enum StoreError {
     /// The schema cannot be brought up to date.
     #[error("migration: {0}")]
     Migration(sqlx::migrate::MigrateError),
+    /// The ledger's mirror cannot be used, or cannot be written: then nothing happened.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// A setting of the store is wrong.
     #[error("{0}")]
     Setting(String),

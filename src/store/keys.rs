@@ -6,7 +6,6 @@ use super::{
     Result, StoreError,
     dialect::{Columns as _, Dialect, values},
     sql::{Sql, statements},
-    tx::Tx,
 };
 use crate::seal::{KeyCommitment, KeyPurpose};
 
@@ -24,7 +23,7 @@ impl<DB: Dialect> Sql<DB> {
 
     /// Refuses a ring in which a recorded key is missing or another; records what is new.
     pub(super) async fn check_keys(&self, ring: &[KeyCommitment]) -> Result<()> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let mut recorded = HashMap::new();
         for row in tx.fetch(COMMITMENTS, Vec::new()).await? {
             recorded.insert((row.int(0)?, row.int(1)?), row.bytes(2)?);

@@ -20,10 +20,12 @@ mod group;
 mod intake;
 mod keys;
 mod ledger;
+mod mirror;
 mod object;
 mod open;
 mod privacy;
 mod repeat;
+mod restore;
 mod rights;
 mod signal;
 mod sql;
@@ -35,7 +37,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 pub use self::{
@@ -57,7 +59,10 @@ use crate::{
         retention::RetentionPolicy,
         subject::ObjectionKind,
     },
-    ledger::{Entry, Head, Verification},
+    ledger::{
+        Entry, Head, Verification,
+        mirror::{Line, Mirror},
+    },
     seal::{KeyCommitment, SealedLead},
 };
 
@@ -254,6 +259,20 @@ pub struct NamedEntry {
     pub client: String,
 }
 
+/// Feeds the ledger's mirror.
+#[async_trait]
+pub trait MirrorStore: fmt::Debug + Send + Sync {
+    /// The mirror, if this process writes one.
+    fn mirror(&self) -> Option<Arc<Mirror>>;
+
+    /// Submissions as this process commits them. Who is too slow misses some, and reads them by
+    /// [`MirrorStore::lines`].
+    fn committed(&self) -> broadcast::Receiver<Arc<[Entry]>>;
+
+    /// At most `limit` entries after a number, in order, with what a restore needs beside them.
+    async fn lines(&self, after: i64, limit: i64) -> Result<Vec<Line>>;
+}
+
 /// Gives account: receipts and counts, which name no person.
 #[async_trait]
 pub trait AccountStore: fmt::Debug + Send + Sync {
@@ -345,7 +364,7 @@ pub trait RetentionStore: fmt::Debug + Send + Sync {
 /// What else the service asks of its database.
 #[async_trait]
 pub trait AdminStore: fmt::Debug + Send + Sync {
-    /// Whether the database answers and takes writes.
+    /// Whether the database answers and takes writes, and the mirror too.
     async fn ping(&self) -> Result<()>;
 
     /// Records the ring's keys on first use; later refuses a ring whose keys are others.
@@ -354,6 +373,9 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
     /// holds it. PostgreSQL: nothing to do here.
     async fn clean_up(&self) -> Result<bool>;
+
+    /// The random identity of the store, which its mirror names.
+    fn store_id(&self) -> Uuid;
 
     /// Whether a key ring was recorded: from then on only that one will do.
     async fn has_keys(&self) -> Result<bool>;
@@ -373,6 +395,7 @@ pub trait Store:
     + RetentionStore
     + AccountStore
     + LedgerStore
+    + MirrorStore
     + ClientStore
     + AdminStore
 {
@@ -385,6 +408,7 @@ impl<T> Store for T where
         + AccountStore
         + RetentionStore
         + LedgerStore
+        + MirrorStore
         + ClientStore
         + AdminStore
 {

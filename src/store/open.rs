@@ -1,8 +1,15 @@
 //! Opening a store: connections, migrations, identity.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     ConnectOptions as _, PgPool, Pool, SqlitePool,
@@ -20,20 +27,25 @@ use super::{
     AdminStore, Result, SharedStore, StoreError,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
+    restore,
     signal::{self, Signal},
     sql::{Sql, SqlStore, statements},
     tx::Tx,
 };
 use crate::{
     clock::SharedClock,
-    ledger::genesis,
+    ledger::{
+        genesis,
+        mirror::{Mirror, on_disk},
+    },
     seal::{KeyCommitment, random},
 };
 
 statements! {
-    STORE = "SELECT store_id, epoch FROM store WHERE id = 1";
-    ADD_STORE = "INSERT INTO store (id, store_id, epoch, created_at) VALUES (1, $1, 1, $2) \
-                 ON CONFLICT (id) DO NOTHING";
+    STORE = "SELECT store_id, epoch, has_mirror FROM store WHERE id = 1";
+    NOTE_MIRROR = "UPDATE store SET has_mirror = TRUE WHERE id = 1";
+    ADD_STORE = "INSERT INTO store (id, store_id, epoch, created_at, has_mirror) \
+                 VALUES (1, $1, 1, $2, FALSE) ON CONFLICT (id) DO NOTHING";
     ADD_HEAD = "INSERT INTO ledger_head (id, sequence, hash, at) VALUES (1, 0, $1, 0) \
                 ON CONFLICT (id) DO NOTHING";
     HEAD = "SELECT sequence FROM ledger_head WHERE id = 1";
@@ -101,6 +113,8 @@ pub struct OpenOptions {
     pub clock: SharedClock,
     /// Bring the schema up to date; else an old schema is an error.
     pub migrate: bool,
+    /// The ledger's mirror, which what acts on leads must have. The database is brought in step with it.
+    pub mirror: Option<PathBuf>,
 }
 
 /// Opens the store, makes or updates its schema, and starts its writers.
@@ -231,14 +245,24 @@ async fn prepare<DB: Dialect>(
     options: OpenOptions,
 ) -> Result<Sql<DB>> {
     migrate(&writer, options.migrate).await?;
-    let now = options.clock.now().as_microsecond();
+    let now = options.clock.now();
     let mut tx = Tx::begin(&writer).await?;
     let fresh = Uuid::from_bytes(random().map_err(|_| StoreError::Lost)?);
-    tx.execute(ADD_STORE, values![fresh, now]).await?;
+    tx.execute(ADD_STORE, values![fresh, now.as_microsecond()])
+        .await?;
     let row = tx.fetch_optional(STORE, Vec::new()).await?;
-    let row = row.ok_or(StoreError::Corrupt("a store without an identity"))?;
-    let (store_id, epoch) = (row.uuid(0)?, row.int(1)?);
+    let row = row.ok_or(NO_IDENTITY)?;
+    let store_id = row.uuid(0)?;
+    let has_mirror = row.bool(2)?;
     tx.execute(ADD_HEAD, values![genesis(store_id)]).await?;
+    tx.commit().await?;
+    let mirror = match &options.mirror {
+        None => None,
+        Some(dir) => Some(in_step(&writer, dir, store_id, has_mirror, now).await?),
+    };
+    let mut tx = Tx::begin(&writer).await?;
+    let row = tx.fetch_optional(STORE, Vec::new()).await?;
+    let epoch = row.ok_or(NO_IDENTITY)?.int(1)?;
     let head = tx.fetch_optional(HEAD, Vec::new()).await?;
     let head = head
         .ok_or(StoreError::Corrupt("the ledger has no head"))?
@@ -249,10 +273,34 @@ async fn prepare<DB: Dialect>(
         reader,
         signal: Signal::new(head),
         erased: Arc::default(),
+        mirror,
         clock: options.clock,
         store_id,
         epoch,
     })
+}
+
+const NO_IDENTITY: StoreError = StoreError::Corrupt("a store without an identity");
+
+/// The mirror of a store, and the store in step with it. A store that never had one gets its first.
+async fn in_step<DB: Dialect>(
+    pool: &Pool<DB>,
+    dir: &Path,
+    store_id: Uuid,
+    has_mirror: bool,
+    now: Timestamp,
+) -> Result<Arc<Mirror>> {
+    if !has_mirror {
+        Mirror::create(dir, store_id)?;
+    }
+    let (mirror, ahead) = Mirror::open(dir, store_id)?;
+    restore::reconcile(pool, &mirror, &ahead, now).await?;
+    if !has_mirror {
+        let mut tx = Tx::begin(pool).await?;
+        tx.execute(NOTE_MIRROR, Vec::new()).await?;
+        tx.commit().await?;
+    }
+    Ok(Arc::new(mirror))
 }
 
 async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
@@ -289,13 +337,22 @@ fn migration_error(error: MigrateError) -> StoreError {
 #[async_trait]
 impl<DB: Dialect> AdminStore for SqlStore<DB> {
     async fn ping(&self) -> Result<()> {
-        let mut tx = Tx::begin(&self.sql.writer).await?;
+        let mut tx = self.sql.begin().await?;
         tx.execute(TOUCH, Vec::new()).await?;
-        tx.commit().await
+        tx.commit().await?;
+        match self.sql.mirror.clone() {
+            // Tries the disk, where the last try failed.
+            Some(mirror) => Ok(on_disk(move || mirror.check()).await?),
+            None => Ok(()),
+        }
     }
 
     async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()> {
         self.sql.check_keys(commitments).await
+    }
+
+    fn store_id(&self) -> Uuid {
+        self.sql.store_id
     }
 
     async fn has_keys(&self) -> Result<bool> {
@@ -318,5 +375,8 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         }
         self.sql.reader.close().await;
         self.sql.writer.close().await;
+        if let Some(mirror) = &self.sql.mirror {
+            mirror.close();
+        }
     }
 }

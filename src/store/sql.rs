@@ -13,14 +13,14 @@ use super::{
     dialect::{Columns, Dialect, Value},
     erase, feed,
     group::Queue,
-    intake, keys, ledger, open, privacy, repeat,
+    intake, keys, ledger, mirror, open, privacy, repeat, restore,
     signal::Signal,
     statistics, sweep,
 };
 use crate::{
     clock::{SharedClock, from_micros},
     domain::lead::{CloseOutcome, Closing, LawfulBasis, LeadFacts, LeadId, Restrictions},
-    ledger::Hash,
+    ledger::{Hash, mirror::Mirror},
 };
 
 /// The store over one of the two databases.
@@ -41,6 +41,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) signal: Signal,
     /// Tells that an erasure was committed.
     pub(super) erased: Arc<watch::Sender<()>>,
+    /// The ledger's copy outside; none for a command that acts on no lead.
+    pub(super) mirror: Option<Arc<Mirror>>,
     pub(super) clock: SharedClock,
     pub(super) store_id: Uuid,
     pub(super) epoch: i64,
@@ -53,6 +55,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
             reader: self.reader.clone(),
             signal: self.signal.clone(),
             erased: self.erased.clone(),
+            mirror: self.mirror.clone(),
             clock: self.clock.clone(),
             ..*self
         }
@@ -99,9 +102,11 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         feed::STATEMENTS,
         keys::STATEMENTS,
         ledger::STATEMENTS,
+        mirror::STATEMENTS,
         open::STATEMENTS,
         privacy::STATEMENTS,
         repeat::STATEMENTS,
+        restore::STATEMENTS,
         statistics::STATEMENTS,
         sweep::STATEMENTS,
     ];
@@ -110,7 +115,9 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         &intake::INSERT_LEADS,
         &intake::FIND_REQUESTS,
         &erase::DELETE_LEADS,
+        &mirror::FIND_FACTS,
         &privacy::UNCHANGED_LEADS,
+        &restore::DELETE_LEADS,
     ];
     lists
         .into_iter()

@@ -1,24 +1,52 @@
 //! A transaction, and the little that every statement needs.
 
+use std::sync::Arc;
+
 use sqlx::{Pool, Transaction};
 
 use super::{
     Result,
     bulk::Bulk,
     dialect::{Dialect, Value},
+    sql::Sql,
 };
+use crate::ledger::mirror::{Mirror, RequestFacts, WrittenAhead};
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it is rolled back.
-pub(super) struct Tx<DB: Dialect>(Transaction<'static, DB>);
+pub(super) struct Tx<DB: Dialect> {
+    inner: Transaction<'static, DB>,
+    /// Where what ends or limits processing is written ahead.
+    pub(super) mirror: Option<Arc<Mirror>>,
+    /// What is recorded of the person's request that this transaction answers.
+    pub(super) request: Option<RequestFacts>,
+    /// What was written ahead for this transaction.
+    pub(super) ahead: Option<WrittenAhead>,
+}
+
+impl<DB: Dialect> Sql<DB> {
+    /// Begins a transaction that writes, and whose acts the mirror hears of first.
+    pub(super) async fn begin(&self) -> Result<Tx<DB>> {
+        let mut tx = Tx::begin(&self.writer).await?;
+        tx.mirror.clone_from(&self.mirror);
+        Ok(tx)
+    }
+}
 
 impl<DB: Dialect> Tx<DB> {
+    /// Begins a transaction that the mirror hears of only when it is committed: one without acts on leads, or
+    /// one whose acts come from there.
     pub(super) async fn begin(pool: &Pool<DB>) -> Result<Self> {
-        Ok(Self(pool.begin_with(DB::BEGIN_WRITE).await?))
+        Ok(Self {
+            inner: pool.begin_with(DB::BEGIN_WRITE).await?,
+            mirror: None,
+            request: None,
+            ahead: None,
+        })
     }
 
     /// Runs a statement; gives the number of rows it changed.
     pub(super) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        Ok(DB::execute(&mut self.0, sql, values).await?)
+        Ok(DB::execute(&mut self.inner, sql, values).await?)
     }
 
     /// Runs a statement over many rows; gives the number it changed.
@@ -40,7 +68,7 @@ impl<DB: Dialect> Tx<DB> {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<DB::Row>> {
-        Ok(DB::fetch(&mut self.0, sql, values).await?)
+        Ok(DB::fetch(&mut self.inner, sql, values).await?)
     }
 
     /// Runs a statement; gives its only row, if there is one.
@@ -53,6 +81,11 @@ impl<DB: Dialect> Tx<DB> {
     }
 
     pub(super) async fn commit(self) -> Result<()> {
-        Ok(self.0.commit().await?)
+        let committed = self.inner.commit().await;
+        // Also after an error: then nobody knows, and the next start asks the database.
+        if let Some(ahead) = self.ahead {
+            ahead.settled();
+        }
+        Ok(committed?)
     }
 }

@@ -327,6 +327,7 @@ async fn open(world: &World, migrate: bool) -> Result<store::SharedStore, StoreE
         connections_max: 4,
         clock: world.clock.clone(),
         migrate,
+        mirror: None,
     })
     .await
 }

@@ -98,6 +98,8 @@ refusals! {
         "the stream was not read for 30 s; connect again and go on from the last cursor";
     Unavailable = Unavailable, "STORE_UNAVAILABLE", LATER,
         "the database does not answer; try again with the same request_id";
+    MirrorUnavailable = Unavailable, "MIRROR_UNAVAILABLE", LATER,
+        "the copy of the ledger cannot be written; nothing was done, try again";
     Internal = Internal, "INTERNAL", NEVER,
         "something is wrong in the server; the operator's log says what";
 }

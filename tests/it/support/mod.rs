@@ -11,6 +11,7 @@ use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
+    ledger::mirror::{Mirror, MirrorError},
     pb::{
         self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
@@ -18,7 +19,7 @@ use lead_intake::{
     rpc::intake::IntakeSettings,
     seal::KeyRing,
     server::{Parts, Server},
-    store::{self, OpenOptions, SharedStore, StoreUrl},
+    store::{self, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
 use sqlx::{Connection as _, PgConnection};
@@ -123,19 +124,50 @@ impl World {
         made.await.unwrap().unwrap().1
     }
 
+    /// The store without a mirror: for looking, and for clients.
     pub async fn open(&self) -> SharedStore {
+        self.try_open(None).await.unwrap()
+    }
+
+    pub async fn try_open(&self, mirror: Option<PathBuf>) -> Result<SharedStore, StoreError> {
         let options = OpenOptions {
             url: self.url.clone(),
             connections_max: 8,
             clock: self.clock.clone(),
             migrate: true,
+            mirror,
         };
-        store::open(options).await.unwrap()
+        store::open(options).await
+    }
+
+    /// Where the mirror of the first replica is, and of the second, and so on.
+    pub fn mirror(&self, number: usize) -> PathBuf {
+        self.dir.path().join(match number {
+            1 => "ledger".to_owned(),
+            _ => format!("ledger-{number}"),
+        })
+    }
+
+    /// The store with the first mirror that no other replica writes.
+    async fn open_to_serve(&self) -> SharedStore {
+        for number in 1.. {
+            let dir = self.mirror(number);
+            match self.try_open(Some(dir.clone())).await {
+                Err(StoreError::Mirror(MirrorError::Locked(_))) => continue,
+                Err(StoreError::Mirror(MirrorError::Missing(_))) if number > 1 => {
+                    let id = self.open().await.store_id();
+                    Mirror::create(&dir, id).unwrap();
+                    return self.try_open(Some(dir)).await.unwrap();
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        unreachable!()
     }
 
     /// A server over the database. PostgreSQL takes several at once.
     pub async fn start(&self) -> Replica {
-        let store = self.open().await;
+        let store = self.open_to_serve().await;
         let parts = Parts {
             store: store.clone(),
             keys: self.keys.clone(),
