@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -17,7 +17,10 @@ use crate::{
     config::{Config, ConfigArgs, ListenArgs},
     domain::notice::{Language, NoticeRegistry},
     seal::KeyRing,
-    store::{self, Client, ClientStore, NewToken, OpenOptions, SharedStore, StoreError, StoreUrl},
+    store::{
+        self, Client, ClientStore, MirrorOptions, NewToken, OpenOptions, SharedStore, StoreError,
+        StoreUrl,
+    },
     token::{Role, Token},
 };
 
@@ -79,7 +82,15 @@ pub async fn key_ring(
 
 /// Opens the store to serve it: with the ledger's mirror, in step with that.
 pub async fn open_to_serve(config: &Config) -> anyhow::Result<SharedStore> {
-    open_with(config, true, Some(config.mirror_dir.clone())).await
+    open_with(config, true, Some(mirror(config, false))).await
+}
+
+/// The configured mirror.
+pub fn mirror(config: &Config, takes_other_history: bool) -> MirrorOptions {
+    MirrorOptions {
+        dir: config.mirror_dir.clone(),
+        takes_other_history,
+    }
 }
 
 /// Opens the store for a command that acts on no lead.
@@ -87,10 +98,11 @@ pub async fn open(config: &Config, migrate: bool) -> anyhow::Result<SharedStore>
     open_with(config, migrate, None).await
 }
 
-async fn open_with(
+/// Opens the store.
+pub async fn open_with(
     config: &Config,
     migrate: bool,
-    mirror: Option<PathBuf>,
+    mirror: Option<MirrorOptions>,
 ) -> anyhow::Result<SharedStore> {
     let clock: SharedClock = Arc::new(SystemClock);
     let options = OpenOptions {

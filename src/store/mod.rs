@@ -43,7 +43,7 @@ use uuid::Uuid;
 pub use self::{
     account::{Backlog, Cleared, Duties, Receipt, Recipient},
     error::{Result, StoreError},
-    open::{OpenOptions, StoreUrl, open},
+    open::{MirrorOptions, OpenOptions, StoreUrl, open},
     rights::{
         Amend, Amended, Candidate, Closed, Disclosure, Erasure, ErasureOrder, Export, Judge,
         Lifting, Objection, Rectification, Rectified, Restriction, RightsCall, Selection,

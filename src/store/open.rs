@@ -1,12 +1,6 @@
 //! Opening a store: connections, migrations, identity.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -114,7 +108,17 @@ pub struct OpenOptions {
     /// Bring the schema up to date; else an old schema is an error.
     pub migrate: bool,
     /// The ledger's mirror, which what acts on leads must have. The database is brought in step with it.
-    pub mirror: Option<PathBuf>,
+    pub mirror: Option<MirrorOptions>,
+}
+
+/// How to use the ledger's mirror.
+#[derive(Clone, Debug)]
+pub struct MirrorOptions {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// What if the database has another history than the mirror, and no restore explains it: refuse, or do the
+    /// mirror's acts again on what the database has.
+    pub takes_other_history: bool,
 }
 
 /// Opens the store, makes or updates its schema, and starts its writers.
@@ -258,7 +262,7 @@ async fn prepare<DB: Dialect>(
     tx.commit().await?;
     let mirror = match &options.mirror {
         None => None,
-        Some(dir) => Some(in_step(&writer, dir, store_id, has_mirror, now).await?),
+        Some(mirror) => Some(in_step(&writer, mirror, store_id, has_mirror, now).await?),
     };
     let mut tx = Tx::begin(&writer).await?;
     let row = tx.fetch_optional(STORE, Vec::new()).await?;
@@ -285,16 +289,17 @@ const NO_IDENTITY: StoreError = StoreError::Corrupt("a store without an identity
 /// The mirror of a store, and the store in step with it. A store that never had one gets its first.
 async fn in_step<DB: Dialect>(
     pool: &Pool<DB>,
-    dir: &Path,
+    options: &MirrorOptions,
     store_id: Uuid,
     has_mirror: bool,
     now: Timestamp,
 ) -> Result<Arc<Mirror>> {
     if !has_mirror {
-        Mirror::create(dir, store_id)?;
+        Mirror::create(&options.dir, store_id)?;
     }
-    let (mirror, ahead) = Mirror::open(dir, store_id)?;
-    restore::reconcile(pool, &mirror, &ahead, now).await?;
+    let (mirror, ahead) = Mirror::open(&options.dir, store_id)?;
+    let takes_other_history = options.takes_other_history;
+    restore::reconcile(pool, &mirror, &ahead, takes_other_history, now).await?;
     if !has_mirror {
         let mut tx = Tx::begin(pool).await?;
         tx.execute(NOTE_MIRROR, Vec::new()).await?;

@@ -31,6 +31,7 @@ mod model;
 mod no_entry_no_change;
 mod raw;
 mod read_race;
+mod restore;
 mod retention;
 mod retention_cli;
 mod rights;

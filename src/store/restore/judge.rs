@@ -37,6 +37,7 @@ pub(super) async fn judge<DB: Dialect>(
     database: Head,
     mirror: &Mirror,
     ahead: &[Batch],
+    takes_other_history: bool,
 ) -> Result<Judgement> {
     let copy = mirror.head();
     let top = database.sequence.min(copy.sequence);
@@ -50,9 +51,10 @@ pub(super) async fn judge<DB: Dialect>(
     };
     if judgement.is_forked {
         // What another replica put there after its restore begins with a word about it.
-        match tx.entry(agreed + 1).await? {
-            Some((_, kind)) if kind == EntryKind::Restored as i64 => {}
-            _ => return Err(MirrorError::Forked(agreed + 1).into()),
+        let next = tx.entry(agreed + 1).await?;
+        let is_explained = next.is_some_and(|(_, kind)| kind == EntryKind::Restored as i64);
+        if !is_explained && !takes_other_history {
+            return Err(MirrorError::Forked(agreed + 1).into());
         }
         judgement.again = acts(mirror, agreed)?;
     }

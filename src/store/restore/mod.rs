@@ -11,7 +11,8 @@
 //!   entries did to leads is done again ([`replay`]); and what cannot be had back is told ([`aftermath`]).
 //! - Another replica has done that, and knew less than this mirror: the acts that only this one knows are done
 //!   again, as new entries.
-//! - They disagree and no restore explains it: refused.
+//! - They disagree and no restore explains it: refused, unless the operator says that the database is to be taken
+//!   as it is (`lead-intake mirror apply`); then as above.
 
 mod aftermath;
 mod judge;
@@ -100,20 +101,22 @@ pub(super) async fn reconcile<DB: Dialect>(
     pool: &Pool<DB>,
     mirror: &Mirror,
     ahead: &[Batch],
+    takes_other_history: bool,
     now: Timestamp,
 ) -> Result<()> {
-    retrying(|| reconcile_once(pool, mirror, ahead, now)).await
+    retrying(|| reconcile_once(pool, mirror, ahead, takes_other_history, now)).await
 }
 
 async fn reconcile_once<DB: Dialect>(
     pool: &Pool<DB>,
     mirror: &Mirror,
     ahead: &[Batch],
+    takes_other_history: bool,
     now: Timestamp,
 ) -> Result<()> {
     let mut tx = Tx::begin(pool).await?;
     let head = tx.lock_head().await?;
-    let judgement = judge::judge(&mut tx, head, mirror, ahead).await?;
+    let judgement = judge::judge(&mut tx, head, mirror, ahead, takes_other_history).await?;
     if judgement.is_in_step() {
         return Ok(());
     }

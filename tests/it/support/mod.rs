@@ -1,6 +1,7 @@
 //! What the tests share: a world with its own database, servers over it, and callers with tokens.
 //! [`binary`] runs the real program instead.
 
+pub mod backup;
 pub mod binary;
 
 pub mod raw;
@@ -19,7 +20,7 @@ use lead_intake::{
     rpc::intake::IntakeSettings,
     seal::KeyRing,
     server::{Parts, Server},
-    store::{self, OpenOptions, SharedStore, StoreError, StoreUrl},
+    store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
 use sqlx::{Connection as _, PgConnection};
@@ -129,7 +130,19 @@ impl World {
         self.try_open(None).await.unwrap()
     }
 
+    /// The store with this mirror.
     pub async fn try_open(&self, mirror: Option<PathBuf>) -> Result<SharedStore, StoreError> {
+        self.open_with(mirror.map(|dir| MirrorOptions {
+            dir,
+            takes_other_history: false,
+        }))
+        .await
+    }
+
+    pub async fn open_with(
+        &self,
+        mirror: Option<MirrorOptions>,
+    ) -> Result<SharedStore, StoreError> {
         let options = OpenOptions {
             url: self.url.clone(),
             connections_max: 8,
@@ -155,8 +168,9 @@ impl World {
             match self.try_open(Some(dir.clone())).await {
                 Err(StoreError::Mirror(MirrorError::Locked(_))) => continue,
                 Err(StoreError::Mirror(MirrorError::Missing(_))) if number > 1 => {
-                    let id = self.open().await.store_id();
-                    Mirror::create(&dir, id).unwrap();
+                    let store = self.open().await;
+                    Mirror::create(&dir, store.store_id()).unwrap();
+                    store.close().await;
                     return self.try_open(Some(dir)).await.unwrap();
                 }
                 opened => return opened.unwrap(),
@@ -201,12 +215,31 @@ impl World {
 
 /// Gives each test a database of its own: its URL.
 pub async fn new_postgres_database() -> String {
+    make_postgres_database("template1").await
+}
+
+/// A copy of a database to which nobody is connected: its URL.
+pub async fn copy_postgres_database(url: &str) -> String {
+    let (_, name) = url.rsplit_once('/').unwrap();
+    make_postgres_database(name).await
+}
+
+async fn make_postgres_database(template: &str) -> String {
     let url = std::env::var(POSTGRES_URL)
         .unwrap_or_else(|_| panic!("{POSTGRES_URL} is not set: run the tests by scripts/test"));
     let name = format!("t_{}", new_id().simple());
     let mut admin = PgConnection::connect(&url).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+    // A session that has just ended may still be seen in the template: then it is asked again.
+    for attempt in 1.. {
+        tick.tick().await;
+        let create = sqlx::AssertSqlSafe(create.clone());
+        match sqlx::raw_sql(create).execute(&mut admin).await {
+            Ok(_) => break,
+            Err(error) => assert!(attempt < 1000, "{error}"),
+        }
+    }
     let (server, _) = url.rsplit_once('/').unwrap();
     format!("{server}/{name}")
 }
