@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::chain::{self, Hash};
+use super::chain::{self, Hash, NotARecord, Record};
 use crate::domain::{lead::LeadId, lifecycle::Event};
 
 /// What happened. The numbers are those of the contract and are part of the hash: never reuse one.
@@ -210,4 +210,17 @@ pub struct Entry {
     pub at: i64,
     /// Its hash.
     pub hash: Hash,
+}
+
+impl Entry {
+    /// Its record after the entry with hash `previous`: the bytes that its hash and its leaf in the tree are of.
+    #[must_use]
+    pub fn record(&self, previous: &Hash) -> Record {
+        chain::encode(previous, self)
+    }
+
+    /// The entry that a record is of, and the hash of the entry before. What is not exactly a record is refused.
+    pub fn from_record(record: &[u8]) -> Result<(Self, Hash), NotARecord> {
+        chain::decode(record)
+    }
 }

@@ -7,10 +7,13 @@
 
 mod chain;
 mod entry;
+pub mod notary;
+pub mod prover;
+pub mod tree;
 mod verify;
 
 pub use self::{
-    chain::{Hash, genesis},
+    chain::{Hash, NotARecord, Record, genesis},
     entry::{Entry, EntryKind, Head, NewEntry},
     verify::{Fault, Verification, Verifier},
 };
