@@ -19,6 +19,7 @@ use crate::{
     domain::notice::NoticeRegistry,
     export::Exporter,
     jobs,
+    ledger::prover::SharedProver,
     pb::{
         self, crm_service_server::CrmServiceServer, intake_service_server::IntakeServiceServer,
         ledger_service_server::LedgerServiceServer, privacy_service_server::PrivacyServiceServer,
@@ -30,6 +31,7 @@ use crate::{
         ledger::Ledger,
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
+        proof::Proofs,
         status::Refusal,
     },
     seal::{KeyRing, Sealer, Unsealer},
@@ -64,6 +66,8 @@ pub struct Parts {
     pub keys: Arc<KeyRing>,
     /// The time.
     pub clock: SharedClock,
+    /// Who signs checkpoints and keeps their tree. Without one there are no proofs.
+    pub prover: Option<SharedProver>,
     /// The notices.
     pub notices: Arc<NoticeRegistry>,
     /// What the operator decides.
@@ -231,15 +235,17 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         controller: parts.settings.controller.clone(),
         retention,
     };
+    let proofs = Proofs::new(parts.prover.clone());
     let ledger = Ledger::new(
         parts.store.clone(),
         parts.store.clone(),
+        proofs.clone(),
         parts.clock.clone(),
         exporter.clone(),
     );
     let privacy = Privacy::new(
         parts.store.clone(),
-        Receipts::new(parts.store.clone(), parts.settings.erasure),
+        Receipts::new(parts.store.clone(), proofs, parts.settings.erasure),
         parts.keys.clone(),
         parts.clock.clone(),
         exporter,

@@ -22,13 +22,27 @@ impl<DB: Dialect> Sql<DB> {
         Ok(!self.read(COMMITMENTS, Vec::new()).await?.is_empty())
     }
 
-    /// Refuses a ring in which a recorded key is missing or another; records what is new.
+    /// Whether a signing key was recorded.
+    pub(super) async fn has_signing_key(&self) -> Result<bool> {
+        for row in self.read(COMMITMENTS, Vec::new()).await? {
+            if row.int(0)? == KeyPurpose::Signing as i64 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Refuses a ring in which a recorded key is missing or another; records what is new. The signing key is
+    /// checked in the same way, and by itself.
     pub(super) async fn check_keys(&self, ring: &[KeyCommitment]) -> Result<()> {
         let mut tx = Tx::begin(&self.writer).await?;
         let mut recorded = HashMap::new();
         for row in tx.fetch(COMMITMENTS, Vec::new()).await? {
             recorded.insert((row.int(0)?, row.int(1)?), row.bytes(2)?);
         }
+        let is_signing = |purpose: i64| purpose == KeyPurpose::Signing as i64;
+        let of_signing = ring.iter().any(|key| is_signing(key.purpose as i64));
+        recorded.retain(|(purpose, _), _| is_signing(*purpose) == of_signing);
         for key in ring {
             let place = (key.purpose as i64, i64::from(key.key_id));
             match recorded.remove(&place) {

@@ -237,7 +237,7 @@ impl SigningKey {
         sync_dir_of(path).map_err(io)
     }
 
-    /// Writes the public half for everybody to read, unless the file has it already.
+    /// Writes the public half, unless the file has it already.
     pub fn publish(&self, path: &Path) -> Result<(), SigningKeyError> {
         let io = |source| SigningKeyError::Io {
             path: path.to_owned(),
@@ -247,7 +247,12 @@ impl SigningKey {
         if fs::read_to_string(path).is_ok_and(|there| there == text) {
             return Ok(());
         }
-        fs::write(path, text).map_err(io)
+        // Written whole: who copies it meanwhile must not get half a key.
+        let new = path.with_extension("new");
+        fs::write(&new, text)
+            .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(0o600)))
+            .and_then(|()| fs::rename(&new, path))
+            .map_err(io)
     }
 
     fn text(&self, secret: &[u8; KEY_LEN]) -> Zeroizing<String> {
