@@ -56,11 +56,9 @@ impl<DB: Dialect> Sql<DB> {
             }
         }
         if let Some((purpose, key_id)) = recorded.into_keys().next() {
-            let purpose = if purpose == KeyPurpose::Index as i64 {
-                KeyPurpose::Index
-            } else {
-                KeyPurpose::Sealing
-            };
+            let mut others = [KeyPurpose::Index, KeyPurpose::Signing].into_iter();
+            let purpose = others.find(|other| *other as i64 == purpose);
+            let purpose = purpose.unwrap_or(KeyPurpose::Sealing);
             return Err(StoreError::MissingKey(
                 purpose,
                 u32::try_from(key_id).unwrap_or(0),
