@@ -19,6 +19,7 @@ use crate::{
     domain::notice::NoticeRegistry,
     export::Exporter,
     jobs,
+    ledger::{mirror::Witness, prover::SharedProver},
     pb::{
         self, crm_service_server::CrmServiceServer, intake_service_server::IntakeServiceServer,
         ledger_service_server::LedgerServiceServer, privacy_service_server::PrivacyServiceServer,
@@ -30,6 +31,7 @@ use crate::{
         ledger::Ledger,
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
+        proof::Proofs,
         status::Refusal,
     },
     seal::{KeyRing, Sealer, Unsealer},
@@ -64,6 +66,10 @@ pub struct Parts {
     pub keys: Arc<KeyRing>,
     /// The time.
     pub clock: SharedClock,
+    /// Who keeps the tree of the mirror and signs it. Without one there are no checkpoints.
+    pub witness: Option<Witness>,
+    /// What gives those to callers. Without one there are no proofs.
+    pub prover: Option<SharedProver>,
     /// The notices.
     pub notices: Arc<NoticeRegistry>,
     /// What the operator decides.
@@ -132,7 +138,7 @@ impl Server {
     }
 
     /// Serves until `stop` is cancelled, then finishes what is under way.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let (ready, is_ready) = watch::channel(false);
         let store = self.parts.store.clone();
@@ -151,7 +157,8 @@ impl Server {
         let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
         // Ends after everything else, so that the mirror has it all.
         let served = CancellationToken::new();
-        let follower = tokio::spawn(jobs::follow_ledger(store.clone(), served.clone()));
+        let follower = jobs::Follower::new(store.clone(), self.parts.witness.take());
+        let follower = follower.map(|it| tokio::spawn(it.run(served.clone())));
         let sweeper = jobs::Sweeper {
             store: store.clone(),
             clock: self.parts.clock.clone(),
@@ -190,7 +197,9 @@ impl Server {
         }
         let _ = timeout(DRAIN, cleaner).await;
         served.cancel();
-        let _ = timeout(DRAIN, follower).await;
+        if let Some(follower) = follower {
+            let _ = timeout(DRAIN, follower).await;
+        }
         store.close().await;
         result
     }
@@ -236,15 +245,17 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         controller: parts.settings.controller.clone(),
         retention,
     };
+    let proofs = Proofs::new(parts.prover.clone());
     let ledger = Ledger::new(
         parts.store.clone(),
         parts.store.clone(),
+        proofs.clone(),
         parts.clock.clone(),
         exporter.clone(),
     );
     let privacy = Privacy::new(
         parts.store.clone(),
-        Receipts::new(parts.store.clone(), parts.settings.erasure),
+        Receipts::new(parts.store.clone(), proofs, parts.settings.erasure),
         parts.keys.clone(),
         parts.clock.clone(),
         exporter,

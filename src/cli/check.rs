@@ -61,6 +61,12 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     say("database: ok");
     setup::key_ring(&config, &store).await?;
     say("key ring: ok, and that of this database");
+    if config.data_dir.join(setup::SIGNING_KEY).exists() || store.has_signing_key().await? {
+        setup::signing_key(&config, &store).await?;
+        say("signing key: ok, and that of this database");
+    } else {
+        say("signing key: none yet, the service makes it when it starts");
+    }
     setup::check_recipients(&*store, &notices).await?;
     say("recipients: ok, none that the privacy notice does not allow");
     let found = store.verify().await?;

@@ -21,6 +21,7 @@ mod erase;
 mod file;
 mod intake;
 mod json;
+mod kept;
 mod ledger;
 mod privacy;
 mod pull;
@@ -73,7 +74,7 @@ enum Command {
     Export(privacy::ExportArgs),
     /// Erase a person (Art. 17)
     Erase(erase::EraseArgs),
-    /// Show who had the leads of an erasure, and who acknowledged it (Art. 19)
+    /// Show who had the leads of an erasure and who acknowledged it (Art. 19), keep its proof, verify it
     Receipt(receipt::ReceiptArgs),
     /// Correct a lead (Art. 16)
     Rectify(rectify::RectifyArgs),
@@ -85,7 +86,7 @@ enum Command {
     Object(act::ObjectArgs),
     /// Withdraw the consent to a lead (Art. 7(3))
     Withdraw(withdraw::WithdrawArgs),
-    /// Verify and list the ledger
+    /// Verify and list the ledger, and have its checkpoint
     Ledger(ledger::LedgerArgs),
     /// Count leads, late answers and open tombstones
     Stats(stats::StatsArgs),

@@ -1,31 +1,70 @@
-//! `receipt`: an erasure as it stands now. Its proof, the CRM clients that had the leads, and whether each has said
-//! that it erased its copies (Art. 19).
+//! `receipt`: an erasure as it stands now. Its entries, the CRM clients that had the leads, and whether each has said
+//! that it erased its copies (Art. 19). `--output` keeps it with its proof; `receipt verify` checks that without a
+//! server ([`verify`]).
 
+mod check;
+mod verify;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
 use super::{
     Verdict,
     answer::AnswerArgs,
+    file::OutputArgs,
+    json,
+    kept::Kept,
     show::{clean, elapsed, table, time, word},
 };
 use crate::{pb, token::Role};
 
 /// Arguments of `receipt`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ReceiptArgs {
+    #[command(subcommand)]
+    command: Option<ReceiptCommand>,
     /// The request id of the erasure
-    request_id: Uuid,
+    #[arg(required = true)]
+    request_id: Option<Uuid>,
+    /// Have the proof continue this checkpoint, which was kept earlier
+    #[arg(long, value_name = "FILE", requires = "output")]
+    since: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
     #[command(flatten)]
     answer: AnswerArgs,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum ReceiptCommand {
+    /// Check a receipt that was kept, without a server; exit code 3 if it is not proven
+    Verify(verify::VerifyArgs),
+}
+
 /// Exit code 3 while a client that had the leads has not acknowledged their tombstones.
 pub(super) async fn run(args: &ReceiptArgs) -> anyhow::Result<Verdict> {
+    if let Some(ReceiptCommand::Verify(args)) = &args.command {
+        return verify::run(args);
+    }
+    args.output.check()?;
+    let since = args.since.as_deref().map(Kept::read).transpose()?;
+    let since = since.map(|kept| kept.claimed_size()).transpose()?;
+    let id = args.request_id.context("which request?")?;
     let session = args.answer.connect(Role::Privacy).await?;
     let request = pb::GetErasureReceiptRequest {
-        request_id: args.request_id.to_string(),
+        request_id: id.to_string(),
+        since_size: since.unwrap_or(0),
     };
     let answer = session.answer(session.privacy().get_erasure_receipt(request).await)?;
+    if args.output.is_asked() {
+        if answer.proof.is_none() {
+            bail!("nothing written: {}", absence(&answer));
+        }
+        args.output.write(json::pretty(&answer)?.as_bytes())?;
+    }
     args.answer.print(&answer, standing)?;
     let is_open = answer.recipients.iter().any(is_open);
     Ok(if is_open { Verdict::No } else { Verdict::Yes })
@@ -36,7 +75,11 @@ fn is_open(recipient: &pb::ErasureRecipient) -> bool {
 }
 
 fn standing(answer: &pb::GetErasureReceiptResponse) -> String {
-    let mut parts: Vec<_> = answer.receipt.as_ref().map(proof).into_iter().collect();
+    let mut parts: Vec<_> = answer.receipt.as_ref().map(entries).into_iter().collect();
+    parts.push(match &answer.proof {
+        Some(_) => "it can be proven: --output FILE keeps it with its proof".to_owned(),
+        None => absence(answer).to_owned(),
+    });
     if answer.recipients.is_empty() {
         parts.push("no CRM client had been given the leads".to_owned());
         return parts.join("\n");
@@ -72,8 +115,23 @@ fn standing(answer: &pb::GetErasureReceiptResponse) -> String {
     parts.join("\n")
 }
 
-/// The proof of an erasure: its ledger entries.
-pub(super) fn proof(receipt: &pb::ErasureReceipt) -> String {
+/// Why a receipt has no proof.
+fn absence(answer: &pb::GetErasureReceiptResponse) -> &'static str {
+    match answer.proof_absence() {
+        pb::ProofAbsence::NotSignedYet => {
+            "no proof yet: its entries are not signed, ask again in a moment"
+        }
+        pb::ProofAbsence::Contradicted => {
+            "NO PROOF: the ledger's entries are not those that were signed"
+        }
+        pb::ProofAbsence::Unavailable | pb::ProofAbsence::Unspecified => {
+            "no proof: the service has no checkpoints now"
+        }
+    }
+}
+
+/// An erasure's ledger entries.
+pub(super) fn entries(receipt: &pb::ErasureReceipt) -> String {
     let mut rows = table(["entry", "lead", "hash"]);
     for entry in &receipt.entries {
         let sequence = entry.sequence.to_string();
@@ -113,8 +171,8 @@ mod tests {
         let open: Vec<_> = recipients.iter().map(is_open).collect();
         assert_eq!(open, [false, true, true]);
         let text = standing(&pb::GetErasureReceiptResponse {
-            receipt: None,
             recipients,
+            ..Default::default()
         });
         for (client, state) in [
             ("done", "done"),

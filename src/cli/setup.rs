@@ -16,6 +16,10 @@ use crate::{
     clock::{Clock as _, SharedClock, SystemClock},
     config::{Config, ConfigArgs, ListenArgs},
     domain::notice::{Language, NoticeRegistry},
+    ledger::{
+        mirror::Witness,
+        notary::{self, SigningKey},
+    },
     seal::KeyRing,
     store::{
         self, Client, ClientStore, MirrorOptions, NewToken, OpenOptions, SharedStore, StoreError,
@@ -78,6 +82,62 @@ pub async fn key_ring(
     }
     checked?;
     Ok((Arc::new(ring), is_new))
+}
+
+/// The file with the key that signs checkpoints, in the data directory.
+pub const SIGNING_KEY: &str = "checkpoint.key";
+/// The file with its public half.
+const VERIFIER_KEY: &str = "checkpoint.pub";
+
+/// The key that signs this store's checkpoints, made and recorded as the key ring is; its public half is written
+/// beside it. Gives whether it was made now.
+pub async fn signing_key(
+    config: &Config,
+    store: &SharedStore,
+) -> anyhow::Result<(Arc<SigningKey>, bool)> {
+    let path = config.data_dir.join(SIGNING_KEY);
+    let is_new = !path.exists();
+    if is_new && store.has_signing_key().await? {
+        bail!(
+            "{} is missing, and auditors know the ledger by it: put it back (every replica needs a \
+             copy of the same one); docs/operations.md says what to do if it is lost",
+            path.display()
+        );
+    }
+    let origin = notary::origin(store.store_id());
+    let key = if is_new {
+        let key = SigningKey::generate(&origin)?;
+        key.create(&path)?;
+        key
+    } else {
+        SigningKey::load(&path, &origin)?
+    };
+    let checked = store.check_keys(&[key.commitment()]).await;
+    if is_new && matches!(checked, Err(StoreError::ForeignKey(..))) {
+        // Another replica was faster, as with the key ring.
+        fs::remove_file(&path)?;
+    }
+    checked.with_context(|| format!("{}: every replica needs the same one", path.display()))?;
+    key.publish(&config.data_dir.join(VERIFIER_KEY))?;
+    Ok((Arc::new(key), is_new))
+}
+
+/// Who signs what the mirror has. Refuses a ledger that is shorter than one that was signed: entries are missing from
+/// its end, and from that of its mirror.
+pub async fn witness(store: &SharedStore, key: Arc<SigningKey>) -> anyhow::Result<Option<Witness>> {
+    let Some(mirror) = store.mirror() else {
+        return Ok(None);
+    };
+    let witness = Witness::open(mirror, key)?;
+    let head = store.ledger_head().await?.sequence;
+    let signed = i64::try_from(witness.signed()).unwrap_or(i64::MAX);
+    if signed > head {
+        bail!(
+            "the ledger ends with entry {head}, but a checkpoint of {signed} entries was signed: entries are missing \
+             from its end, in the database and in the mirror; docs/operations.md says how to go on"
+        );
+    }
+    Ok(Some(witness))
 }
 
 /// Opens the store to serve it: with the ledger's mirror, in step with that.

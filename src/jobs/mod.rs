@@ -13,6 +13,6 @@ pub use self::{
     clean_up::clean_up,
     duties::{show_duties, tell_duties},
     health::watch_health,
-    mirror::follow_ledger,
+    mirror::Follower,
     sweep::{Round, Sweeper},
 };

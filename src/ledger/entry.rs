@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::chain::{self, Hash};
+use super::chain::{self, Hash, NotARecord, Record};
 use crate::domain::{
     erasure::ErasureCause,
     lead::{CloseOutcome, LeadId, RestrictionReason},
@@ -275,5 +275,16 @@ impl Entry {
             hash: self.hash,
             at: self.at,
         }
+    }
+
+    /// Its record after the entry with hash `previous`: the bytes that its hash and its leaf in the tree are of.
+    #[must_use]
+    pub fn record(&self, previous: &Hash) -> Record {
+        chain::encode(previous, self)
+    }
+
+    /// The entry that a record is of, and the hash of the entry before. What is not exactly a record is refused.
+    pub fn from_record(record: &[u8]) -> Result<(Self, Hash), NotARecord> {
+        chain::decode(record)
     }
 }

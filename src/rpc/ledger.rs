@@ -8,7 +8,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     convert::{self, age_seconds, timestamp},
-    status::{Fault, Refusal, Violations},
+    proof::Proofs,
+    status::{Fault, Violations},
 };
 use crate::{
     clock::{SharedClock, from_micros},
@@ -33,6 +34,7 @@ const BLIND_TO: [&str; 4] = [
 pub struct Ledger {
     store: Arc<dyn LedgerStore>,
     account: Arc<dyn AccountStore>,
+    proofs: Proofs,
     clock: SharedClock,
     exporter: Exporter,
 }
@@ -43,12 +45,14 @@ impl Ledger {
     pub fn new(
         store: Arc<dyn LedgerStore>,
         account: Arc<dyn AccountStore>,
+        proofs: Proofs,
         clock: SharedClock,
         exporter: Exporter,
     ) -> Self {
         Self {
             store,
             account,
+            proofs,
             clock,
             exporter,
         }
@@ -104,9 +108,13 @@ impl LedgerService for Ledger {
 
     async fn get_checkpoint(
         &self,
-        _: Request<pb::GetCheckpointRequest>,
+        request: Request<pb::GetCheckpointRequest>,
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let request = request.into_inner();
+        Violations::of_shape(&request).check()?;
+        let head = self.store.ledger_head().await?.sequence;
+        let checkpoint = self.proofs.checkpoint(head, request.since_size).await?;
+        Ok(Response::new(checkpoint))
     }
 
     async fn get_processing_record(

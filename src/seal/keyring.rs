@@ -36,6 +36,8 @@ pub enum KeyPurpose {
     Sealing = 1,
     /// Computes look-up values.
     Index = 2,
+    /// Signs checkpoints: not in the ring, but recorded like its keys.
+    Signing = 3,
 }
 
 /// A fingerprint of one key, safe to store beside what the key seals.

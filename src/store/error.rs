@@ -39,10 +39,10 @@ pub enum StoreError {
     #[error(transparent)]
     Unseal(#[from] UnsealError),
     /// A key of the ring is not the one the database was written with.
-    #[error("the key ring does not belong to this database: {0:?} key {1} is another key")]
+    #[error("the keys do not belong to this database: {0:?} key {1} is another key")]
     ForeignKey(KeyPurpose, u32),
     /// The database was written with a key that the ring lacks.
-    #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
+    #[error("the keys do not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
     /// The table of states does not allow the act.
     #[error(transparent)]

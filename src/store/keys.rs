@@ -21,13 +21,27 @@ impl<DB: Dialect> Sql<DB> {
         Ok(!self.read(COMMITMENTS, Vec::new()).await?.is_empty())
     }
 
-    /// Refuses a ring in which a recorded key is missing or another; records what is new.
+    /// Whether a signing key was recorded.
+    pub(super) async fn has_signing_key(&self) -> Result<bool> {
+        for row in self.read(COMMITMENTS, Vec::new()).await? {
+            if row.int(0)? == KeyPurpose::Signing as i64 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Refuses a ring in which a recorded key is missing or another; records what is new. The signing key is
+    /// checked in the same way, and by itself.
     pub(super) async fn check_keys(&self, ring: &[KeyCommitment]) -> Result<()> {
         let mut tx = self.begin().await?;
         let mut recorded = HashMap::new();
         for row in tx.fetch(COMMITMENTS, Vec::new()).await? {
             recorded.insert((row.int(0)?, row.int(1)?), row.bytes(2)?);
         }
+        let is_signing = |purpose: i64| purpose == KeyPurpose::Signing as i64;
+        let of_signing = ring.iter().any(|key| is_signing(key.purpose as i64));
+        recorded.retain(|(purpose, _), _| is_signing(*purpose) == of_signing);
         for key in ring {
             let place = (key.purpose as i64, i64::from(key.key_id));
             match recorded.remove(&place) {
@@ -41,11 +55,9 @@ impl<DB: Dialect> Sql<DB> {
             }
         }
         if let Some((purpose, key_id)) = recorded.into_keys().next() {
-            let purpose = if purpose == KeyPurpose::Index as i64 {
-                KeyPurpose::Index
-            } else {
-                KeyPurpose::Sealing
-            };
+            let mut others = [KeyPurpose::Index, KeyPurpose::Signing].into_iter();
+            let purpose = others.find(|other| *other as i64 == purpose);
+            let purpose = purpose.unwrap_or(KeyPurpose::Sealing);
             return Err(StoreError::MissingKey(
                 purpose,
                 u32::try_from(key_id).unwrap_or(0),

@@ -367,18 +367,21 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Whether the database answers and takes writes, and the mirror too.
     async fn ping(&self) -> Result<()>;
 
-    /// Records the ring's keys on first use; later refuses a ring whose keys are others.
+    /// Records the ring's keys on first use; later refuses a ring whose keys are others. Or the signing key.
     async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()>;
 
     /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
     /// holds it. PostgreSQL: nothing to do here.
     async fn clean_up(&self) -> Result<bool>;
 
-    /// The random identity of the store, which its mirror names.
-    fn store_id(&self) -> Uuid;
-
     /// Whether a key ring was recorded: from then on only that one will do.
     async fn has_keys(&self) -> Result<bool>;
+
+    /// Whether a signing key was recorded, in the same way.
+    async fn has_signing_key(&self) -> Result<bool>;
+
+    /// The identity of the database: the genesis of its ledger and the name of its checkpoints are made of it.
+    fn store_id(&self) -> Uuid;
 
     /// Changes with each erasure that this process commits.
     fn erasures(&self) -> watch::Receiver<()>;

@@ -356,12 +356,16 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         self.sql.check_keys(commitments).await
     }
 
-    fn store_id(&self) -> Uuid {
-        self.sql.store_id
-    }
-
     async fn has_keys(&self) -> Result<bool> {
         self.sql.has_keys().await
+    }
+
+    async fn has_signing_key(&self) -> Result<bool> {
+        self.sql.has_signing_key().await
+    }
+
+    fn store_id(&self) -> Uuid {
+        self.sql.store_id
     }
 
     fn erasures(&self) -> watch::Receiver<()> {

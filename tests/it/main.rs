@@ -29,6 +29,8 @@ mod main_job;
 mod matching;
 mod model;
 mod no_entry_no_change;
+mod proof;
+mod proof_cli;
 mod raw;
 mod read_race;
 mod restore;

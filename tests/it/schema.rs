@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lead_intake::{
+    ledger::notary::SigningKey,
     pb,
     seal::{KeyCommitment, KeyPurpose, KeyRing},
     store::{self, OpenOptions, StoreError, StoreUrl},
@@ -213,6 +214,21 @@ on_both! {
         let refused = store.check_keys(&renumbered).await.unwrap_err();
         assert!(matches!(refused, StoreError::MissingKey(_, 1)), "{refused:?}");
         store.check_keys(own).await.unwrap();
+
+        // The signing key is recorded and refused in the same way, beside the ring and not instead of it.
+        assert!(!store.has_signing_key().await.unwrap());
+        let signing = world.signer.commitment();
+        for _ in 0..2 {
+            store.check_keys(&[signing]).await.unwrap();
+            assert!(store.has_signing_key().await.unwrap());
+            store.check_keys(own).await.unwrap();
+        }
+        let other = SigningKey::generate(world.signer.verifier().name()).unwrap();
+        let refused = store.check_keys(&[other.commitment()]).await.unwrap_err();
+        assert!(matches!(refused, StoreError::ForeignKey(KeyPurpose::Signing, 1)), "{refused:?}");
+        let renumbered = KeyCommitment { key_id: 2, ..other.commitment() };
+        let refused = store.check_keys(&[renumbered]).await.unwrap_err();
+        assert!(matches!(refused, StoreError::MissingKey(KeyPurpose::Signing, 1)), "{refused:?}");
         store.close().await;
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A directory of append-only files, one for each replica. Its rules: what ends or limits processing is in it,
 //! durably, before the database commits it ([`Mirror::write_ahead`]); every entry follows once it is committed
-//! ([`Mirror::append`], called by `jobs::follow_ledger`); nothing in it is personal data. At a start the store
+//! ([`Mirror::append`], called by `jobs::Follower`); nothing in it is personal data. At a start the store
 //! compares the two (`store::restore`), so that a restored backup does not bring back what was erased.
 //!
 //! A new fact that a restore needs goes into [`Line`]; how it is applied again, into `store::restore`.
@@ -11,6 +11,7 @@ mod ahead;
 mod files;
 mod line;
 mod segments;
+mod witness;
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -31,6 +32,7 @@ pub use self::{
     ahead::Batch,
     line::{ClientFacts, Line, RequestFacts},
     segments::Lines,
+    witness::{MirrorProver, Witness, WitnessError},
 };
 use super::{Hash, Head, genesis};
 
@@ -165,6 +167,17 @@ impl Mirror {
     #[must_use]
     pub fn head(&self) -> Head {
         lock(&self.segments).head()
+    }
+
+    /// The last entry that is surely on disk.
+    #[must_use]
+    pub fn synced(&self) -> Head {
+        lock(&self.segments).synced()
+    }
+
+    /// The hash before the first entry.
+    fn genesis(&self) -> Hash {
+        self.genesis
     }
 
     /// The line of one entry, if it has that.

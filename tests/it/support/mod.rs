@@ -4,15 +4,22 @@
 pub mod backup;
 pub mod binary;
 
+pub mod prover;
+
 pub mod raw;
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
+use self::prover::SwitchedProver;
 use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
-    ledger::mirror::{Mirror, MirrorError},
+    ledger::{
+        mirror::{Mirror, MirrorError},
+        notary::{SigningKey, origin},
+        prover::SharedProver,
+    },
     pb::{
         self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
@@ -70,6 +77,9 @@ pub struct World {
     pub backend: Backend,
     pub clock: Arc<ManualClock>,
     pub keys: Arc<KeyRing>,
+    /// Signs the ledger's checkpoints, if its servers do.
+    pub signer: Arc<SigningKey>,
+    pub signs: bool,
     pub url: StoreUrl,
     pub tokens: Vec<(Role, Token)>,
     pub settings: IntakeSettings,
@@ -82,6 +92,7 @@ pub struct World {
 pub struct Replica {
     pub api: SocketAddr,
     pub store: SharedStore,
+    pub prover: Arc<SwitchedProver>,
     pub stop: CancellationToken,
     serving: JoinHandle<()>,
     tokens: Vec<(Role, String)>,
@@ -101,6 +112,9 @@ impl World {
             backend,
             clock: Arc::new(ManualClock::new(START.parse().unwrap())),
             keys: Arc::new(KeyRing::generate().unwrap()),
+            // Of no ledger; the store, once it is there, says of which it is.
+            signer: Arc::new(SigningKey::generate("").unwrap()),
+            signs: true,
             url,
             tokens: Vec::new(),
             settings: IntakeSettings::default(),
@@ -109,6 +123,7 @@ impl World {
         };
         let store = world.open().await;
         store.check_keys(world.keys.commitments()).await.unwrap();
+        world.signer = Arc::new(SigningKey::generate(&origin(store.store_id())).unwrap());
         for role in Role::ALL {
             let token = world.new_token(&store, role.name(), role).await;
             world.tokens.push((role, token));
@@ -182,9 +197,20 @@ impl World {
     /// A server over the database. PostgreSQL takes several at once.
     pub async fn start(&self) -> Replica {
         let store = self.open_to_serve().await;
+        let witness = setup::witness(&store, self.signer.clone())
+            .await
+            .unwrap()
+            .unwrap();
+        let prover = Arc::new(SwitchedProver {
+            store: store.clone(),
+            inner: witness.prover(),
+            signs: true.into(),
+        });
         let parts = Parts {
             store: store.clone(),
             keys: self.keys.clone(),
+            prover: self.signs.then(|| prover.clone() as SharedProver),
+            witness: Some(witness),
             clock: self.clock.clone(),
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
@@ -206,6 +232,7 @@ impl World {
         Replica {
             api,
             store,
+            prover,
             stop,
             serving,
             tokens,
