@@ -1,6 +1,10 @@
 //! Receipts and checkpoints by the command line: kept in files, and verified without a server (A3, Art. 5(2)).
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lead_intake::{
     ledger::notary::{Notary, SigningKey},
@@ -9,6 +13,7 @@ use lead_intake::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{process::Command, time::timeout};
 
 use crate::{
     steps::*,
@@ -292,6 +297,55 @@ async fn a3_a_checkpoint_must_continue_the_kept_one() {
     fs::write(office.path("first"), forged(&office, 5000)).unwrap();
     let refused = office.run(Role::Auditor, &since).await.with_code(1);
     assert!(refused.err.contains("SIZE_NOT_REACHED"), "{}", refused.err);
+}
+
+/// Art. 5(2): what the operations guide prints for auditors runs as printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn art_5_2_what_an_auditor_does_runs_as_printed() {
+    let mut office = Office::new().await;
+    office.erase().await;
+    let key = office.world.signer.verifier();
+    fs::write(office.path("checkpoint.pub"), format!("{key}\n")).unwrap();
+    let tokens = office.path("data/tokens");
+    fs::create_dir_all(&tokens).unwrap();
+    for role in [Role::Privacy, Role::Auditor] {
+        fs::write(tokens.join(role.name()), office.replica.token(role)).unwrap();
+    }
+    let guide = include_str!("../../docs/operations.md");
+    let (_, section) = guide
+        .split_once("\n## What an auditor does with a receipt\n")
+        .unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let blocks: Vec<_> = section.split("```sh\n").skip(1).collect();
+    assert_eq!(blocks.len(), 4);
+    let program = Path::new(env!("CARGO_BIN_EXE_lead-intake"));
+    for block in blocks {
+        let (script, _) = block.split_once("```").unwrap();
+        let mut command = Command::new("sh");
+        command
+            .args(["-eu", "-c", script])
+            .current_dir(office.kept.path());
+        command
+            .env_clear()
+            .kill_on_drop(true)
+            .env("request", &office.request_id);
+        command.env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", program.parent().unwrap().display()),
+        );
+        command.env("LEAD_INTAKE_URL", format!("http://{}", office.replica.api));
+        let ran = timeout(Duration::from_mins(1), command.output()).await;
+        let ran = ran.expect("the script hangs").unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(ran.status.success(), "{script}\n{out}\n{err}");
+        assert!(
+            !out.contains("@example.no") && !err.contains("@example.no"),
+            "{out}\n{err}"
+        );
+    }
 }
 
 /// What a receipt has no proof of yet is not kept as if it had one.
