@@ -16,6 +16,7 @@ use super::{
     file::OutputArgs,
     json,
     kept::Kept,
+    say,
     show::{clean, elapsed, table, time, word},
 };
 use crate::{pb, token::Role};
@@ -66,6 +67,9 @@ pub(super) async fn run(args: &ReceiptArgs) -> anyhow::Result<Verdict> {
         args.output.write(json::pretty(&answer)?.as_bytes())?;
     }
     args.answer.print(&answer, standing)?;
+    if answer.proof.is_some() && !args.output.is_asked() {
+        say("its proof can be kept: --output FILE");
+    }
     let is_open = answer.recipients.iter().any(is_open);
     Ok(if is_open { Verdict::No } else { Verdict::Yes })
 }
@@ -76,10 +80,9 @@ fn is_open(recipient: &pb::ErasureRecipient) -> bool {
 
 fn standing(answer: &pb::GetErasureReceiptResponse) -> String {
     let mut parts: Vec<_> = answer.receipt.as_ref().map(entries).into_iter().collect();
-    parts.push(match &answer.proof {
-        Some(_) => "it can be proven: --output FILE keeps it with its proof".to_owned(),
-        None => absence(answer).to_owned(),
-    });
+    if answer.proof.is_none() {
+        parts.push(absence(answer).to_owned());
+    }
     if answer.recipients.is_empty() {
         parts.push("no CRM client had been given the leads".to_owned());
         return parts.join("\n");

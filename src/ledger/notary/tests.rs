@@ -104,6 +104,8 @@ fn a_checkpoint_is_never_taken_back() {
     ));
     notary.truncate(11).unwrap();
     assert_eq!(notary.size(), 11);
+    let len = || fs::metadata(dir.path().join("tree")).unwrap().len();
+    assert_eq!(len(), 32 * crate::ledger::tree::stored_hash_count(11));
     notary.append(&records[11..15]).unwrap();
 
     // What followed the checkpoint is cut off, and appended again.
@@ -188,7 +190,10 @@ fn a_torn_tree_is_cut_and_continued() {
         file.set_len(keep).unwrap();
         file.write_all_at(&vec![0xa5; rest], keep).unwrap();
         let mut notary = Notary::open(dir.path(), notary.key.clone()).unwrap();
-        assert_eq!(notary.size(), 17);
+        assert_eq!(
+            (notary.size(), file.metadata().unwrap().len()),
+            (17, count(17))
+        );
         notary.append(&records[17..]).unwrap();
         let signed = notary.sign(30).unwrap();
         let leaf = leaf_hash(records[29].as_bytes());

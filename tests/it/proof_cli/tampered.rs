@@ -1,5 +1,7 @@
 //! Every field of a receipt is either covered by the proof or named as not covered.
 
+use serde_json::{Value, json};
+
 use super::*;
 
 /// A place in the JSON, as keys and positions.

@@ -1,6 +1,7 @@
 //! Notes: what is refused.
 
 use data_encoding::BASE64;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -77,6 +78,31 @@ fn a3_another_key_and_another_origin_are_refused() {
     let note = note::sign(&text, &key);
     assert_eq!(Checkpoint::open(&note, key.verifier()).unwrap().size, 3);
     theirs(&note, key.verifier());
+}
+
+proptest! {
+    /// Whatever is given as a note, a key or a record is read or refused: nothing panics, also on what is nearly right.
+    #[test]
+    fn nothing_that_is_given_panics(
+        text in "(\\PC|\n|\u{2014} |\\+|=|[0-9]){0,80}",
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let key = key();
+        let note = signed(1, &key);
+        let mut at = cut.index(note.len());
+        while !note.is_char_boundary(at) {
+            at -= 1;
+        }
+        let inserted = format!("{}{text}{}", &note[..at], &note[at..]);
+        prop_assert_eq!(Checkpoint::open(&inserted, key.verifier()).is_ok(), text.is_empty());
+        prop_assert!(Checkpoint::open(&text, key.verifier()).is_err());
+        prop_assert!(text.parse::<VerifierKey>().is_err());
+        if let Ok((entry, previous)) = crate::ledger::Entry::from_record(&bytes) {
+            let again = entry.record(&previous);
+            prop_assert_eq!(again.as_bytes(), &bytes[..]);
+        }
+    }
 }
 
 /// A note may carry signatures of others beside ours, before and after it.
