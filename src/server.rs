@@ -250,6 +250,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         parts.store.clone(),
         parts.store.clone(),
         proofs.clone(),
+        parts.store.mirror().map(|mirror| mirror.dir().to_owned()),
         parts.clock.clone(),
         exporter.clone(),
     );

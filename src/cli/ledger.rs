@@ -141,6 +141,18 @@ fn findings(answer: &pb::VerifyLedgerResponse) -> String {
     }];
     let hash = clean(&answer.head_hash);
     lines.push(format!("head: {} {hash}", answer.head_sequence));
+    if answer.entries_mirrored > 0 {
+        lines.push(format!(
+            "the mirror has {} of them, the same",
+            answer.entries_mirrored
+        ));
+    }
+    if answer.entries_signed > 0 {
+        lines.push(format!(
+            "a checkpoint signed the first {}",
+            answer.entries_signed
+        ));
+    }
     let unseen = answer.blind_to.iter();
     lines.extend(unseen.map(|class| format!("cannot see: {}", clean(class))));
     lines.join("\n")

@@ -17,8 +17,9 @@ use crate::{
     config::{Config, ConfigArgs, ListenArgs},
     domain::notice::{Language, NoticeRegistry},
     ledger::{
+        Against,
         mirror::Witness,
-        notary::{self, SigningKey},
+        notary::{self, Checkpoint, SigningKey},
     },
     seal::KeyRing,
     store::{
@@ -138,6 +139,23 @@ pub async fn witness(store: &SharedStore, key: Arc<SigningKey>) -> anyhow::Resul
         );
     }
     Ok(Some(witness))
+}
+
+/// What the ledger can be compared with here: the mirror and its last checkpoint, if there are any.
+pub fn against(config: &Config, store: &SharedStore) -> anyhow::Result<Against> {
+    let mirror = Some(config.mirror_dir.clone()).filter(|dir| dir.is_dir());
+    let note = config.mirror_dir.join("checkpoint");
+    let key = config.data_dir.join(SIGNING_KEY);
+    let mut checkpoints = Vec::new();
+    if note.exists() && key.exists() {
+        let key = SigningKey::load(&key, &notary::origin(store.store_id()))?;
+        let note = fs::read_to_string(&note)?;
+        checkpoints.push(Checkpoint::open(&note, key.verifier())?);
+    }
+    Ok(Against {
+        mirror,
+        checkpoints,
+    })
 }
 
 /// Opens the store to serve it: with the ledger's mirror, in step with that.

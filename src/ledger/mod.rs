@@ -16,5 +16,5 @@ mod verify;
 pub use self::{
     chain::{Hash, NotARecord, Record, genesis},
     entry::{Entry, EntryKind, Head, NewEntry},
-    verify::{Fault, Verification, Verifier},
+    verify::{Against, Fault, MirrorFound, Verification, Verifier, verify_mirror},
 };

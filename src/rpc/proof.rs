@@ -80,6 +80,12 @@ impl Proofs {
             .map_err(|error| told(&error)))
     }
 
+    /// The newest checkpoint, of `at_least` as many entries if possible.
+    pub(super) async fn last(&self, at_least: i64) -> Option<Checkpoint> {
+        let (_, checkpoint) = self.newest(size(at_least)).await?;
+        Some((*checkpoint).clone())
+    }
+
     async fn newest(&self, at_least: u64) -> Option<(&SharedProver, Arc<Checkpoint>)> {
         let prover = self.prover.as_ref()?;
         let checkpoint = prover.checkpoint(at_least).await?;

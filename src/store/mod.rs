@@ -60,7 +60,7 @@ use crate::{
         subject::ObjectionKind,
     },
     ledger::{
-        Entry, Head, Verification,
+        Against, Entry, Head, Verification,
         mirror::{Line, Mirror},
     },
     seal::{KeyCommitment, SealedLead},
@@ -243,8 +243,8 @@ pub trait LedgerStore: fmt::Debug + Send + Sync {
         lead: Option<LeadId>,
     ) -> Result<Vec<NamedEntry>>;
 
-    /// Recomputes the chain.
-    async fn verify(&self) -> Result<Verification>;
+    /// Recomputes the chain, and compares it with what lies outside the database.
+    async fn verify(&self, against: &Against) -> Result<Verification>;
 
     /// The end of the ledger.
     async fn ledger_head(&self) -> Result<Head>;

@@ -194,6 +194,15 @@ impl Lines {
         })
     }
 
+    /// The last line there is, as far as its file can be read.
+    pub fn last(dir: &Path) -> Result<Option<Line>, MirrorError> {
+        let Some(first) = numbers(dir, PREFIX)?.last().copied() else {
+            return Ok(None);
+        };
+        let last = Self::after(dir, i64::try_from(first).unwrap_or(1) - 1)?;
+        Ok(last.map_while(Result::ok).last())
+    }
+
     /// The first entry of the file after the one that is read.
     fn bound(&self) -> Option<i64> {
         self.files
