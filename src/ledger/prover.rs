@@ -97,3 +97,37 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Unproven> {
     task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(size: u64) -> Arc<Checkpoint> {
+        Arc::new(Checkpoint {
+            size,
+            root: Hash::default(),
+            note: String::new(),
+        })
+    }
+
+    /// Whoever asks gets a checkpoint that is large enough if one comes in time, and else the newest there is: also when
+    /// nobody signs any more.
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_checkpoint_is_waited_for() {
+        let moment = Duration::from_secs(1);
+        let (sender, signed) = watch::channel(None);
+        let wait = |at_least| newest(signed.clone(), at_least, moment);
+        assert_eq!(wait(1).await, None);
+        sender.send_replace(Some(checkpoint(5)));
+        assert_eq!(wait(5).await, Some(checkpoint(5)));
+        let (later, ()) = tokio::join!(wait(7), async {
+            tokio::time::sleep(moment / 2).await;
+            sender.send_replace(Some(checkpoint(6)));
+            sender.send_replace(Some(checkpoint(7)));
+        });
+        assert_eq!(later, Some(checkpoint(7)));
+        assert_eq!(wait(8).await, Some(checkpoint(7)));
+        drop(sender);
+        assert_eq!(wait(8).await, Some(checkpoint(7)));
+    }
+}
