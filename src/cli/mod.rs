@@ -23,6 +23,7 @@ mod intake;
 mod json;
 mod kept;
 mod ledger;
+mod mirror;
 mod privacy;
 mod pull;
 mod receipt;
@@ -104,6 +105,8 @@ enum Command {
     Client(client::ClientArgs),
     /// Show what the retention rules are about to erase
     Retention(retention::RetentionArgs),
+    /// Look after the ledger's copy outside the database
+    Mirror(mirror::MirrorArgs),
 }
 
 /// What a command found, where that is a yes or no.
@@ -142,6 +145,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,
         Command::Retention(args) => retention::run(&args).await,
+        Command::Mirror(args) => mirror::run(&args).await,
     };
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,

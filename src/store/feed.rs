@@ -75,7 +75,7 @@ const SCAN_MAX: i64 = 10_000;
 #[async_trait]
 impl<DB: Dialect> FeedStore for SqlStore<DB> {
     fn epoch(&self) -> i64 {
-        self.sql.epoch
+        self.sql.signal.epoch()
     }
 
     fn head(&self) -> watch::Receiver<i64> {

@@ -35,9 +35,6 @@ statements! {
                   ORDER BY sequence LIMIT $3";
 }
 
-/// Reads the head's number alone: what [`super::signal`] polls.
-pub(super) const HEAD_SEQUENCE: &str = HEAD;
-
 /// Entries read at once while verifying.
 const VERIFY_PAGE: i64 = 10_000;
 

@@ -275,12 +275,11 @@ async fn prepare<DB: Dialect>(
     Ok(Sql {
         writer,
         reader,
-        signal: Signal::new(head),
+        signal: Signal::new(head, epoch),
         erased: Arc::default(),
         mirror,
         clock: options.clock,
         store_id,
-        epoch,
     })
 }
 

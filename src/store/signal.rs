@@ -4,7 +4,13 @@
 //! commit and off its path (commits with NOTIFY queue up behind one lock), and by a poll as its safety net: a
 //! notification may be lost, a poll is late by at most [`POLL`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{
@@ -15,10 +21,13 @@ use tokio::{
 use super::{
     Result,
     dialect::{Columns as _, Dialect},
-    ledger::HEAD_SEQUENCE,
-    sql::Sql,
+    sql::{Sql, statements},
 };
 use crate::ledger::{Entry, EntryKind};
+
+statements! {
+    HEAD_AND_EPOCH = "SELECT ledger_head.sequence, store.epoch FROM ledger_head, store";
+}
 
 /// How often the head is read in case a notification was lost, or another process wrote to the file.
 const POLL: Duration = Duration::from_secs(1);
@@ -32,12 +41,15 @@ const COMMITTED_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct Signal {
     head: Arc<watch::Sender<i64>>,
+    /// The restore epoch: another replica's start may move it.
+    epoch: Arc<AtomicI64>,
     committed: broadcast::Sender<Arc<[Entry]>>,
 }
 
 impl Signal {
-    pub(super) fn new(sequence: i64) -> Self {
+    pub(super) fn new(sequence: i64, epoch: i64) -> Self {
         Self {
+            epoch: Arc::new(epoch.into()),
             head: Arc::new(watch::Sender::new(sequence)),
             committed: broadcast::Sender::new(COMMITTED_MAX),
         }
@@ -45,6 +57,10 @@ impl Signal {
 
     pub(super) fn receiver(&self) -> watch::Receiver<i64> {
         self.head.subscribe()
+    }
+
+    pub(super) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Relaxed)
     }
 
     pub(super) fn committed(&self) -> broadcast::Receiver<Arc<[Entry]>> {
@@ -86,7 +102,8 @@ pub(super) fn poll<DB: Dialect>(sql: Sql<DB>) -> AbortHandle {
 }
 
 async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
-    if let Some(row) = sql.read(HEAD_SEQUENCE, Vec::new()).await?.first() {
+    if let Some(row) = sql.read(HEAD_AND_EPOCH, Vec::new()).await?.first() {
+        sql.signal.epoch.store(row.int(1)?, Ordering::Relaxed);
         sql.signal.moved_to(row.int(0)?);
     }
     Ok(())

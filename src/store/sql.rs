@@ -14,7 +14,7 @@ use super::{
     erase, feed,
     group::Queue,
     intake, keys, ledger, mirror, open, privacy, repeat, restore,
-    signal::Signal,
+    signal::{self, Signal},
     statistics, sweep,
 };
 use crate::{
@@ -45,7 +45,6 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) mirror: Option<Arc<Mirror>>,
     pub(super) clock: SharedClock,
     pub(super) store_id: Uuid,
-    pub(super) epoch: i64,
 }
 
 impl<DB: Dialect> Clone for Sql<DB> {
@@ -107,6 +106,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         privacy::STATEMENTS,
         repeat::STATEMENTS,
         restore::STATEMENTS,
+        signal::STATEMENTS,
         statistics::STATEMENTS,
         sweep::STATEMENTS,
     ];

@@ -82,9 +82,9 @@ impl<DB: Dialect> Tx<DB> {
 
     pub(super) async fn commit(self) -> Result<()> {
         let committed = self.inner.commit().await;
-        // Also after an error: then nobody knows, and the next start asks the database.
+        // After an error nobody knows: the next start asks the database.
         if let Some(ahead) = self.ahead {
-            ahead.settled();
+            ahead.settled(committed.is_ok());
         }
         Ok(committed?)
     }

@@ -20,6 +20,7 @@ mod acts;
 mod cli;
 mod concurrency;
 mod crash;
+mod crash_points;
 mod erasure;
 mod export;
 mod export_receipts;

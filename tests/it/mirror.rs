@@ -127,7 +127,7 @@ on_both! {
         let world = World::new(backend).await;
         let (lead, submission) = stopped_with_a_lead(&world).await;
         let (entry, ahead) = written_ahead(&world, head(&world).await, erased(lead, submission)).await;
-        ahead.settled();
+        ahead.settled(false);
         for _ in 0..2 {
             let replica = world.start().await;
             assert!(rights::theirs(&replica, "kari@example.no").await.is_empty());
@@ -157,7 +157,7 @@ on_both! {
         let store = world.open().await;
         world.new_token(&store, "another", lead_intake::token::Role::Crm).await;
         store.close().await;
-        written_ahead(&world, now, erased(lead, submission)).await.1.settled();
+        written_ahead(&world, now, erased(lead, submission)).await.1.settled(false);
         let replica = world.start().await;
         assert_eq!(rights::theirs(&replica, "kari@example.no").await.len(), 1);
         verify(&replica).await;
@@ -172,7 +172,7 @@ on_both! {
         let request = rights::correction(&lead.to_string(), 1, "email", "right@example.no");
         let event = Event::Rectified(FieldSet::EMAIL);
         let new = NewEntry::of(event, 3, lead, 0).request(request.request_id.parse().unwrap());
-        written_ahead(&world, head(&world).await, new).await.1.settled();
+        written_ahead(&world, head(&world).await, new).await.1.settled(false);
         let replica = world.start().await;
         assert_eq!(rights::rectify(&replica, &request).await.revision, 2);
         assert_eq!(rights::theirs(&replica, "right@example.no").await, [lead.to_string()]);

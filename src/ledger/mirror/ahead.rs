@@ -1,6 +1,6 @@
 //! What is written ahead: the acts that end or limit processing, each on disk before the database commits it.
 //!
-//! A line is a batch, the entries of one transaction, or the word that a batch did not come to be. Batches are
+//! A line is a batch, the entries of one transaction, or the word that a batch came to be, or did not. Batches are
 //! short-lived: once the entries are durable in [`super::segments`] the file is left for a new one and removed. What
 //! is found at a start is judged by what the database has (`store::restore`): committed, cut off in the middle of
 //! its commit, given up, or lost with a restored backup.
@@ -18,7 +18,10 @@ use super::{
     files::{Appended, numbers},
     line::{read_hash, write_hash},
 };
-use crate::{ledger::Hash, seal::random};
+use crate::{
+    ledger::{EntryKind, Hash},
+    seal::random,
+};
 
 /// Bytes after which a file whose batches are all durable elsewhere is left for a new one.
 const FILE_MAX: u64 = 1024 * 1024;
@@ -40,6 +43,9 @@ pub struct Batch {
     pub previous: Hash,
     /// The entries: at least one.
     pub lines: Vec<Line>,
+    /// Whether the database took them, as far as was noted.
+    #[serde(skip)]
+    pub is_committed: bool,
 }
 
 impl Batch {
@@ -51,6 +57,21 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// Whether its first entry has this hash.
+    #[must_use]
+    pub fn begins_with(&self, hash: Option<Hash>) -> bool {
+        self.lines.first().map(|line| line.entry.hash) == hash
+    }
+
+    /// Whether it changes what a lead says: with values that are not in it.
+    #[must_use]
+    pub fn is_correction(&self) -> bool {
+        let mut kinds = self.lines.iter().map(|line| line.entry.new.kind);
+        kinds.any(|kind| kind == EntryKind::Rectified)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 enum Written {
     #[serde(rename = "batch")]
@@ -58,6 +79,9 @@ enum Written {
     /// The batch with this identifier did not come to be.
     #[serde(rename = "given_up")]
     GivenUp(u64),
+    /// The database took the batch with this identifier.
+    #[serde(rename = "committed")]
+    Committed(u64),
 }
 
 /// The writing end.
@@ -91,6 +115,7 @@ impl Ahead {
             id,
             previous,
             lines,
+            is_committed: false,
         };
         self.append(&Written::Batch(batch), true)?;
         self.last = self.last.max(last);
@@ -100,6 +125,11 @@ impl Ahead {
     /// Notes that a batch did not come to be. Best effort: what says nothing is judged by the database.
     pub(super) fn give_up(&mut self, id: u64) {
         let _ = self.append(&Written::GivenUp(id), false);
+    }
+
+    /// Notes that a batch came to be. Best effort: it tells a correction that was cut off from one that a restore lost.
+    pub(super) fn commit(&mut self, id: u64) {
+        let _ = self.append(&Written::Committed(id), false);
     }
 
     /// Writes nothing, durably: whether the disk takes writes.
@@ -148,16 +178,20 @@ impl Ahead {
 /// by a crash: then its act did not happen.
 pub(super) fn read(dir: &Path) -> Result<Vec<Batch>, MirrorError> {
     let mut batches: Vec<Batch> = Vec::new();
-    let mut given_up = Vec::new();
+    let (mut given_up, mut committed) = (Vec::new(), Vec::new());
     for number in numbers(dir, PREFIX)? {
         for line in BufReader::new(File::open(path(dir, number))?).split(b'\n') {
             match serde_json::from_slice(&line?) {
                 Ok(Written::Batch(batch)) if !batch.lines.is_empty() => batches.push(batch),
                 Ok(Written::GivenUp(id)) => given_up.push(id),
+                Ok(Written::Committed(id)) => committed.push(id),
                 Ok(Written::Batch(_)) | Err(_) => break,
             }
         }
     }
     batches.retain(|batch| !given_up.contains(&batch.id));
+    for batch in &mut batches {
+        batch.is_committed = committed.contains(&batch.id);
+    }
     Ok(batches)
 }

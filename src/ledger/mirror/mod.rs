@@ -51,10 +51,18 @@ pub enum MirrorError {
     #[error("another process writes the mirror in {}", .0.display())]
     Locked(PathBuf),
     /// There is none.
-    #[error("there is no mirror in {}", .0.display())]
+    #[error(
+        "the ledger's mirror is missing in {}: without it nobody can tell whether a backup was restored, and who was \
+         erased since. Put it back; or, for a new replica, or if it is lost for good: lead-intake mirror init",
+        .0.display()
+    )]
     Missing(PathBuf),
     /// It is that of another database.
-    #[error("the mirror in {} belongs to another database", .0.display())]
+    #[error(
+        "the mirror in {} belongs to another database: give this one a directory of its own (mirror.dir), or move \
+         that one away",
+        .0.display()
+    )]
     Foreign(PathBuf),
     /// It was written by another version.
     #[error("the mirror in {} was written by another version of lead-intake", .0.display())]
@@ -63,7 +71,10 @@ pub enum MirrorError {
     #[error("the mirror is damaged at entry {0}")]
     Damaged(i64),
     /// The database's ledger does not continue what the mirror has.
-    #[error("the database's ledger and its mirror disagree at entry {0}")]
+    #[error(
+        "the database's ledger and its mirror disagree at entry {0}, and no restore explains it: one was changed, or a \
+         restored database was written to without its mirror. docs/operations.md, \"Restore\", says how to go on"
+    )]
     Forked(i64),
 }
 
@@ -94,10 +105,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Mirror {
-    /// Makes an empty mirror for a store, if there is none in this directory.
-    pub fn create(dir: &Path, store_id: Uuid) -> Result<(), MirrorError> {
+    /// Makes an empty mirror for a store; gives whether there was none in this directory.
+    pub fn create(dir: &Path, store_id: Uuid) -> Result<bool, MirrorError> {
         if dir.join(IDENTITY).exists() {
-            return Ok(());
+            return Ok(false);
         }
         if !dir.is_dir() {
             DirBuilder::new().mode(0o700).create(dir)?;
@@ -120,7 +131,7 @@ impl Mirror {
         file.sync_all()?;
         fs::rename(&new, dir.join(IDENTITY))?;
         files::sync_dir(&new)?;
-        Ok(())
+        Ok(true)
     }
 
     /// Opens the mirror of a store, for this process alone, and gives what was written ahead in it.
@@ -286,9 +297,12 @@ pub struct WrittenAhead {
 }
 
 impl WrittenAhead {
-    /// The transaction was committed, or nobody knows: the database will tell.
-    pub fn settled(mut self) {
-        self.id = None;
+    /// The transaction was committed, or (`false`) nobody knows: the database will tell.
+    pub fn settled(mut self, is_committed: bool) {
+        let id = self.id.take();
+        if let Some(id) = id.filter(|_| is_committed) {
+            lock(&self.mirror.ahead).commit(id);
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Judgement {
     pub(super) is_behind: bool,
     /// From `agreed` on the database has other entries than the mirror, since another replica restored it.
     pub(super) is_forked: bool,
+    /// The database lost something that was committed, and not only what a crash cut off.
+    pub(super) is_restored: bool,
     /// Written ahead, and following what both will have then: to be put back as they are.
     pub(super) completed: Vec<Line>,
     /// Acts that are lost, with numbers that cannot be had any more: to be done again.
@@ -46,6 +48,7 @@ pub(super) async fn judge<DB: Dialect>(
         agreed,
         is_behind: agreed == database.sequence && copy.sequence > agreed,
         is_forked: agreed < top,
+        is_restored: false,
         completed: Vec::new(),
         again: Vec::new(),
     };
@@ -58,15 +61,12 @@ pub(super) async fn judge<DB: Dialect>(
         }
         judgement.again = acts(mirror, agreed)?;
     }
+    let is_restored_at = tx.last_restored().await?;
     // Where the ledger will end when the database has everything back.
-    let mut end = if judgement.is_behind { copy } else { database };
-    let is_restored = tx.last_restored().await?;
+    let end = if judgement.is_behind { copy } else { database };
+    let mut beyond = Vec::new();
     for batch in latest(ahead) {
         let (first, _) = batch.range();
-        let is_correction = batch
-            .lines
-            .iter()
-            .any(|line| line.entry.new.kind == EntryKind::Rectified);
         if judgement.is_forked {
             if first > agreed {
                 judgement.again.extend(batch.lines.iter().cloned());
@@ -75,27 +75,39 @@ pub(super) async fn judge<DB: Dialect>(
             // The mirror has what was committed with this number: this batch, or another one after it was given up.
         } else if first <= database.sequence {
             // The database has what was committed; unless a restore lost it, this batch was given up.
-            let is_there = tx.entry(first).await?.is_some_and(|(hash, _)| {
-                batch
-                    .lines
-                    .first()
-                    .is_some_and(|line| line.entry.hash == hash)
-            });
-            if !is_there && (copy.sequence + 1..=first).contains(&is_restored) {
-                judgement.again.extend(batch.lines.iter().cloned());
-            }
-        } else if first == end.sequence + 1 && batch.previous == end.hash {
-            if !is_correction {
-                judgement.completed.extend(batch.lines.iter().cloned());
-                end = batch.lines.last().map_or(end, |line| line.entry.head());
-            } else if judgement.is_behind {
+            let there = tx.entry(first).await?;
+            let is_lost = (copy.sequence + 1..=first).contains(&is_restored_at);
+            if is_lost && !batch.begins_with(there.map(|(hash, _)| hash)) {
                 judgement.again.extend(batch.lines.iter().cloned());
             }
         } else {
-            judgement.again.extend(batch.lines.iter().cloned());
+            beyond.push(batch);
         }
     }
+    judgement.judge_beyond(end, &beyond);
+    judgement.is_restored |=
+        judgement.is_behind || judgement.is_forked || !judgement.again.is_empty();
     Ok(judgement)
+}
+
+impl Judgement {
+    /// Judges the batches that neither the database nor the mirror's entries have. With the head locked there is one
+    /// transaction at a time: so of several, or of one that was noted as committed, the database has lost some.
+    fn judge_beyond(&mut self, mut end: Head, batches: &[&Batch]) {
+        self.is_restored |=
+            self.is_behind || batches.len() > 1 || batches.iter().any(|batch| batch.is_committed);
+        for (place, batch) in batches.iter().enumerate() {
+            let was_committed = batch.is_committed || place + 1 < batches.len();
+            let follows = batch.range().0 == end.sequence + 1 && batch.previous == end.hash;
+            if follows && (was_committed || !batch.is_correction()) {
+                self.completed.extend(batch.lines.iter().cloned());
+                end = batch.lines.last().map_or(end, |line| line.entry.head());
+            } else if self.is_restored || !follows {
+                // Whether a correction came to be or not: what it would have corrected is wrong.
+                self.again.extend(batch.lines.iter().cloned());
+            }
+        }
+    }
 }
 
 /// Of batches with the same numbers the last one: a number is free again only when a batch was given up.

@@ -124,10 +124,10 @@ async fn reconcile_once<DB: Dialect>(
         agreed,
         is_behind,
         is_forked,
+        is_restored,
         completed,
         again,
     } = judgement;
-    let is_restore = is_behind || is_forked || !again.is_empty();
     let done = Restored {
         from: head.sequence,
         ..Restored::default()
@@ -144,7 +144,7 @@ async fn reconcile_once<DB: Dialect>(
     }
     restoration.put_back(&completed).await?;
     restoration.move_head().await?;
-    if is_restore {
+    if is_restored {
         restoration.tell().await?;
         restoration.tell_lost().await?;
         restoration.apply_again(&again).await?;
@@ -158,7 +158,7 @@ async fn reconcile_once<DB: Dialect>(
     } else if !again.is_empty() {
         mirror.set_aside_ahead()?;
     }
-    if is_restore {
+    if is_restored {
         tracing::warn!(
             from = done.from,
             put_back = done.put_back,

@@ -147,7 +147,7 @@ impl Binary {
 }
 
 /// The addresses in `listening on API (API) and ADMIN (metrics, probes)`.
-fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+pub fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let (api, rest) = line
         .strip_prefix("listening on ")?
         .split_once(" (API) and ")?;
