@@ -1,5 +1,5 @@
 //! `receipt`: an erasure as it stands now. Its proof, the CRM clients that had the leads, and whether each has said
-//! that it erased its copies (Art. 19).
+//! that it erased its copies (Art. 19); and what is left of the leads on the database's disk.
 
 use uuid::Uuid;
 
@@ -19,7 +19,8 @@ pub(super) struct ReceiptArgs {
     answer: AnswerArgs,
 }
 
-/// Exit code 3 while a client that had the leads has not acknowledged their tombstones.
+/// Exit code 3 while a client that had the leads has not acknowledged their tombstones, or the database's files are
+/// not clean of them.
 pub(super) async fn run(args: &ReceiptArgs) -> anyhow::Result<Verdict> {
     let session = args.answer.connect(Role::Privacy).await?;
     let request = pb::GetErasureReceiptRequest {
@@ -27,8 +28,23 @@ pub(super) async fn run(args: &ReceiptArgs) -> anyhow::Result<Verdict> {
     };
     let answer = session.answer(session.privacy().get_erasure_receipt(request).await)?;
     args.answer.print(&answer, standing)?;
-    let is_open = answer.recipients.iter().any(is_open);
+    let is_pending = answer.clean_up() == pb::CleanUp::Pending;
+    let is_open = is_pending || answer.recipients.iter().any(is_open);
     Ok(if is_open { Verdict::No } else { Verdict::Yes })
+}
+
+/// What is left on the database's disk, in words.
+fn left(clean_up: pb::CleanUp) -> &'static str {
+    match clean_up {
+        pb::CleanUp::Unspecified => "what is left on disk: not said by this server",
+        pb::CleanUp::Done => "on disk: nothing is left in the database's files",
+        pb::CleanUp::Pending => {
+            "on disk: PENDING, sealed bytes are still in the database's log; ask again in a second"
+        }
+        pb::CleanUp::ByVacuum => {
+            "on disk: sealed bytes stay in PostgreSQL's files until vacuum and the log's recycling"
+        }
+    }
 }
 
 fn is_open(recipient: &pb::ErasureRecipient) -> bool {
@@ -37,6 +53,7 @@ fn is_open(recipient: &pb::ErasureRecipient) -> bool {
 
 fn standing(answer: &pb::GetErasureReceiptResponse) -> String {
     let mut parts: Vec<_> = answer.receipt.as_ref().map(proof).into_iter().collect();
+    parts.push(left(answer.clean_up()).to_owned());
     if answer.recipients.is_empty() {
         parts.push("no CRM client had been given the leads".to_owned());
         return parts.join("\n");
@@ -113,8 +130,8 @@ mod tests {
         let open: Vec<_> = recipients.iter().map(is_open).collect();
         assert_eq!(open, [false, true, true]);
         let text = standing(&pb::GetErasureReceiptResponse {
-            receipt: None,
             recipients,
+            ..Default::default()
         });
         for (client, state) in [
             ("done", "done"),

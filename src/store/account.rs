@@ -15,6 +15,7 @@ use super::{
     dialect::{Columns as _, Dialect, values},
     erase::REQUEST_ENTRIES,
     ledger::entry_at,
+    residue::CleanUp,
     sql::{Sql, SqlStore, statements},
     statistics::{OpenRequests, Statistics},
 };
@@ -86,6 +87,8 @@ pub struct Receipt {
     pub ground: i64,
     /// The CRM clients that had erased leads.
     pub recipients: Vec<Recipient>,
+    /// What became of the bytes it left.
+    pub clean_up: CleanUp,
 }
 
 /// A CRM client that had leads of an erasure.
@@ -165,6 +168,7 @@ impl<DB: Dialect> Sql<DB> {
             entries: Vec::new(),
             ground: row.int(1)?,
             recipients: Vec::new(),
+            clean_up: self.clean_up_of(last),
         };
         for row in self.read(REQUEST_ENTRIES, values![first, last]).await? {
             receipt.entries.push(entry_at(&row, 0)?);

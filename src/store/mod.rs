@@ -24,6 +24,7 @@ mod object;
 mod open;
 mod privacy;
 mod repeat;
+mod residue;
 mod rights;
 mod signal;
 mod sql;
@@ -42,6 +43,7 @@ pub use self::{
     account::{Backlog, Cleared, Duties, Receipt, Recipient},
     error::{Result, StoreError},
     open::{OpenOptions, StoreUrl, open},
+    residue::CleanUp,
     rights::{
         Amend, Amended, Candidate, Closed, Disclosure, Erasure, ErasureOrder, Export, Judge,
         Lifting, Objection, Rectification, Rectified, Restriction, RightsCall, Selection,
@@ -351,15 +353,14 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Records the ring's keys on first use; later refuses a ring whose keys are others.
     async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()>;
 
-    /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
-    /// holds it. PostgreSQL: nothing to do here.
+    /// Removes what deletions leave behind in the database's files; `false` while a reader holds it.
     async fn clean_up(&self) -> Result<bool>;
 
     /// Whether a key ring was recorded: from then on only that one will do.
     async fn has_keys(&self) -> Result<bool>;
 
-    /// Changes with each erasure that this process commits.
-    fn erasures(&self) -> watch::Receiver<()>;
+    /// Changes whenever this process leaves something to clean up. `None`: the database does it itself.
+    fn residue(&self) -> Option<watch::Receiver<()>>;
 
     /// Waits for what was accepted, then closes every connection.
     async fn close(&self);

@@ -20,6 +20,7 @@ use super::{
     AdminStore, Result, SharedStore, StoreError,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
+    residue::Residue,
     signal::{self, Signal},
     sql::{Sql, SqlStore, statements},
     tx::Tx,
@@ -45,6 +46,8 @@ statements! {
 const SQLITE_MIN: i32 = 3_051_003;
 /// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long SQLite waits for another process that writes.
+pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the database is.
 #[derive(Clone)]
@@ -136,7 +139,7 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
 async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, SqlitePool)> {
     let connect = SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(SQLITE_BUSY_TIMEOUT)
         .pragma("temp_store", "MEMORY")
         .pragma("mmap_size", "0")
         .pragma("trusted_schema", "OFF")
@@ -150,7 +153,6 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .journal_mode(SqliteJournalMode::Wal)
         // An acknowledged lead survives a power cut; NORMAL would not promise that in WAL mode.
         .synchronous(SqliteSynchronous::Full)
-        .optimize_on_close(true, None)
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "8388608")
         // 8 MiB, as the limit: a page that many batches touch is then copied once for all of them.
@@ -248,7 +250,7 @@ async fn prepare<DB: Dialect>(
         writer,
         reader,
         signal: Signal::new(head),
-        erased: Arc::default(),
+        residue: Residue::default(),
         clock: options.clock,
         store_id,
         epoch,
@@ -302,13 +304,12 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         self.sql.has_keys().await
     }
 
-    fn erasures(&self) -> watch::Receiver<()> {
-        self.sql.erased.subscribe()
+    fn residue(&self) -> Option<watch::Receiver<()>> {
+        DB::CLEANS_UP.then(|| self.sql.residue.receiver())
     }
 
     async fn clean_up(&self) -> Result<bool> {
-        let mut connection = self.sql.writer.acquire().await?;
-        Ok(DB::clean_up(&mut connection).await?)
+        self.sql.clean_up().await
     }
 
     async fn close(&self) {

@@ -1,6 +1,6 @@
 //! The generic store: its parts, and what its files share.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use sqlx::Pool;
 use tokio::{sync::watch, task::AbortHandle};
@@ -14,6 +14,7 @@ use super::{
     erase, feed,
     group::Queue,
     intake, keys, ledger, open, privacy, repeat,
+    residue::Residue,
     signal::Signal,
     statistics, sweep,
 };
@@ -39,8 +40,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) reader: Pool<DB>,
     /// Tells the ledger's last number.
     pub(super) signal: Signal,
-    /// Tells that an erasure was committed.
-    pub(super) erased: Arc<watch::Sender<()>>,
+    /// Knows what deletions left in the files.
+    pub(super) residue: Residue,
     pub(super) clock: SharedClock,
     pub(super) store_id: Uuid,
     pub(super) epoch: i64,
@@ -52,7 +53,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
             writer: self.writer.clone(),
             reader: self.reader.clone(),
             signal: self.signal.clone(),
-            erased: self.erased.clone(),
+            residue: self.residue.clone(),
             clock: self.clock.clone(),
             ..*self
         }

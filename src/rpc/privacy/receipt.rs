@@ -51,6 +51,7 @@ impl Receipts {
         Ok(pb::GetErasureReceiptResponse {
             receipt: proof(&receipt.entries, receipt.ground, id),
             recipients: recipients.map(|had| self.recipient(had, now)).collect(),
+            clean_up: receipt.clean_up as i32,
         })
     }
 
