@@ -17,6 +17,7 @@ mod access;
 mod accountability;
 mod accountability_counts;
 mod acts;
+mod clean_up;
 mod cli;
 mod concurrency;
 mod crash;

@@ -18,6 +18,11 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tonic::{
+    metadata::AsciiMetadataValue, service::interceptor::InterceptedService, transport::Endpoint,
+};
+
+use super::{Bearer, Caller};
 
 /// The longest that a command, a start or a stop may take, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -109,6 +114,14 @@ impl Binary {
     /// For `--url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.api)
+    }
+
+    /// A caller with the token of a role, as the first run wrote it into this data directory.
+    pub fn caller(&self, data: &Path, role: &str) -> Caller {
+        let token = std::fs::read_to_string(data.join("tokens").join(role)).unwrap();
+        let header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().unwrap();
+        let channel = Endpoint::from_shared(self.url()).unwrap().connect_lazy();
+        InterceptedService::new(channel, Bearer::new(header))
     }
 
     /// The first line of the answer to a probe, such as `/readyz`.

@@ -1,0 +1,276 @@
+//! What an erasure leaves on the database's own disk, how soon it is gone, and that it is told until then.
+
+use std::path::Path;
+
+use lead_intake::pb::{
+    self, CleanUp, intake_service_client::IntakeServiceClient,
+    ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
+};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::{
+    raw::Raw,
+    scan::{
+        Needles,
+        places::{superuser, table_files},
+    },
+    steps::*,
+    support::{binary::Binary, *},
+};
+
+/// The columns that hold something of a person, all of it under keys.
+pub const SEALED: &str = "SELECT sealed FROM lead UNION ALL SELECT email_index FROM lead \
+                          UNION ALL SELECT phone_index FROM lead UNION ALL SELECT content_mac FROM lead";
+
+/// A connection to the database of a data directory, past the service.
+async fn stranger(data: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(data.join("lead-intake.db"));
+    options.connect().await.unwrap()
+}
+
+async fn sealed(connection: &mut SqliteConnection) -> Vec<Vec<u8>> {
+    let found: Vec<Option<Vec<u8>>> = sqlx::query_scalar(SEALED)
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    found.into_iter().flatten().collect()
+}
+
+/// Begins to read, and does not end.
+async fn hold_the_log(connection: &mut SqliteConnection) {
+    sqlx::raw_sql("BEGIN; SELECT COUNT(*) FROM lead")
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
+/// The state that the receipt of an erasure tells.
+async fn told(privacy: &mut PrivacyServiceClient<Caller>, request_id: &str) -> CleanUp {
+    let request = pb::GetErasureReceiptRequest {
+        request_id: request_id.to_owned(),
+    };
+    privacy
+        .get_erasure_receipt(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .clean_up()
+}
+
+async fn gauge(server: &Binary) -> String {
+    let metrics = server.get("/metrics").await;
+    let gauge = metrics
+        .lines()
+        .find(|line| line.starts_with("lead_intake_clean_up_pending "));
+    gauge.expect("a gauge").to_owned()
+}
+
+/// E1: while a reader holds the write-ahead log, the receipt says "pending", the gauge is 1, the log warns, and
+/// everybody else writes on; so it is when the server was killed before it could clean up. When the reader is
+/// done, receipt and gauge say so, and nothing of the lead is in any file.
+#[tokio::test(flavor = "multi_thread")]
+async fn e1_a_reader_that_holds_the_log_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut server = Binary::serve(&data, &[]).await;
+    let mut intake = IntakeServiceClient::new(server.caller(&data, "intake"));
+    let mut privacy = PrivacyServiceClient::new(server.caller(&data, "privacy"));
+    for (email, phone) in [
+        ("first@example.no", "40605600"),
+        ("second@example.no", "40605601"),
+    ] {
+        let with_phone = pb::SubmitLeadRequest {
+            phone: phone.to_owned(),
+            ..form("Kari Nordmann", email)
+        };
+        intake.submit_lead(with_phone).await.unwrap();
+    }
+    let mut reader = stranger(&data).await;
+    let all = sealed(&mut reader).await;
+    let needles = Needles::of_bytes(&all);
+    let mut erased = Vec::new();
+    for email in ["first@example.no", "second@example.no"] {
+        hold_the_log(&mut reader).await;
+        let erasure = erasure(email);
+        let id = erasure.request.clone().unwrap().request_id;
+        assert_eq!(
+            privacy
+                .erase_subject(erasure)
+                .await
+                .unwrap()
+                .get_ref()
+                .leads
+                .len(),
+            1
+        );
+        eventually(async || {
+            server
+                .log()
+                .contains("still in the database's files")
+                .then_some(())
+        })
+        .await;
+        assert_eq!(told(&mut privacy, &id).await, CleanUp::Pending);
+        assert_eq!(gauge(&server).await, "lead_intake_clean_up_pending 1");
+        assert!(!needles.found_below(&data).is_empty());
+        // An attempt keeps writers waiting, but never for as long as the reader reads.
+        for number in 0..20 {
+            let form = form("Ola", &format!("{number}@example.no"));
+            intake.submit_lead(form).await.unwrap();
+        }
+        // The other time it is killed in this state.
+        if email.starts_with("second") {
+            server.child.start_kill().unwrap();
+            server.child.wait().await.unwrap();
+            server = Binary::serve(&data, &[]).await;
+            privacy = PrivacyServiceClient::new(server.caller(&data, "privacy"));
+            assert_eq!(told(&mut privacy, &id).await, CleanUp::Pending);
+            eventually(async || (gauge(&server).await.ends_with('1')).then_some(())).await;
+        }
+        sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+        eventually(async || (told(&mut privacy, &id).await == CleanUp::Done).then_some(())).await;
+        eventually(async || gauge(&server).await.ends_with('0').then_some(())).await;
+        let kept = sealed(&mut reader).await;
+        let gone: Vec<_> = all
+            .iter()
+            .filter(|bytes| !kept.contains(bytes))
+            .cloned()
+            .collect();
+        assert_eq!(gone.len(), 4 * (erased.len() + 1));
+        assert_eq!(
+            Needles::of_bytes(&gone).found_below(&data),
+            Vec::<String>::new()
+        );
+        erased.push(id);
+    }
+    // What was done once stays done, whatever comes after it.
+    for id in &erased {
+        assert_eq!(told(&mut privacy, id).await, CleanUp::Done);
+    }
+    let mut ledger = LedgerServiceClient::new(server.caller(&data, "auditor"));
+    let verified = ledger
+        .verify_ledger(pb::VerifyLedgerRequest {})
+        .await
+        .unwrap();
+    assert!(verified.into_inner().intact);
+    reader.close().await.unwrap();
+}
+
+/// Art. 16: what a correction replaces is gone as what an erasure takes: the sealed bytes and the look-up values
+/// that were there before are in no file.
+#[tokio::test(flavor = "multi_thread")]
+async fn art_16_what_was_wrong_is_gone_from_every_file() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
+    let id = submit_mail(&replica, "wrong@example.no").await;
+    let mut raw = Raw::open(&world).await;
+    let before = "SELECT sealed FROM lead UNION ALL SELECT email_index FROM lead";
+    let wrong = Needles::of_bytes(&raw.bytes(before).await);
+    assert!(!wrong.found_below(world.dir.path()).is_empty());
+    let rectify = pb::RectifyLeadRequest {
+        request_id: new_id().to_string(),
+        lead_id: id,
+        field_mask: Some(prost_types::FieldMask {
+            paths: vec!["email".to_owned()],
+        }),
+        fields: Some(pb::LeadFields {
+            email: "right@example.no".to_owned(),
+            ..Default::default()
+        }),
+        expected_revision: 1,
+        ..Default::default()
+    };
+    replica.privacy().rectify_lead(rectify).await.unwrap();
+    eventually(async || wrong.found_below(world.dir.path()).is_empty().then_some(())).await;
+    let right = Needles::of_bytes(&raw.bytes(before).await);
+    assert!(!right.found_below(world.dir.path()).is_empty());
+    raw.close().await;
+    replica.stop().await;
+}
+
+/// E1: statistics keep samples of what they count. The service's own stop makes none; those that an operator's
+/// ANALYZE made, blind index values of people among them, go with the next erasure.
+#[tokio::test(flavor = "multi_thread")]
+async fn e1_no_statistics_remember_the_erased() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
+    for number in 0..40 {
+        submit_mail(&replica, &format!("{number}@example.no")).await;
+    }
+    for number in 0..40 {
+        let find = pb::FindSubjectRequest {
+            request: subject(&format!("{number}@example.no")),
+        };
+        replica.privacy().find_subject(find).await.unwrap();
+    }
+    let statistics = "SELECT COUNT(*) FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'";
+    replica.stop().await;
+    let mut raw = Raw::open(&world).await;
+    assert_eq!(raw.numbers(statistics).await, [0]);
+
+    let replica = world.start().await;
+    raw.execute("ANALYZE").await;
+    assert_eq!(
+        raw.numbers("SELECT COUNT(*) > 0 FROM sqlite_stat4 WHERE tbl = 'lead'")
+            .await,
+        [1]
+    );
+    let mut all = Vec::new();
+    for column in ["sealed", "email_index", "content_mac"] {
+        all.extend(raw.bytes(&format!("SELECT {column} FROM lead")).await);
+    }
+    let gone = Needles::of_bytes(&all);
+    for number in 0..40 {
+        erase(&replica, &format!("{number}@example.no")).await;
+    }
+    eventually(async || gone.found_below(world.dir.path()).is_empty().then_some(())).await;
+    raw.close().await;
+    replica.stop().await;
+}
+
+/// E3: on PostgreSQL the receipt says that it is vacuum's. Until then what lies in the table's files is sealed; after
+/// it, in a table written anew, nothing of the lead is left. Statistics hold no samples of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn e3_sealed_bytes_are_gone_from_the_table_after_vacuum() {
+    let world = World::new(Backend::Postgres).await;
+    let replica = world.start().await;
+    for number in 0..40 {
+        submit_mail(&replica, &format!("{number}@example.no")).await;
+    }
+    let mut raw = Raw::open(&world).await;
+    let mut connection = superuser(&world.url).await;
+    raw.execute("ANALYZE lead").await;
+    let sampled = "SELECT attname::text FROM pg_stats WHERE tablename = 'lead'";
+    let sampled: Vec<String> = sqlx::query_scalar(sampled)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert!(
+        sampled.contains(&"submitted_at".to_owned()),
+        "the look is blind: {sampled:?}"
+    );
+    for column in ["sealed", "email_index", "phone_index", "content_mac"] {
+        assert!(!sampled.contains(&column.to_owned()), "{column} is sampled");
+    }
+    let all = raw.bytes(SEALED).await;
+    let erasure = erasure("0@example.no");
+    let id = erasure.request.clone().unwrap().request_id;
+    replica.privacy().erase_subject(erasure).await.unwrap();
+    assert_eq!(told(&mut replica.privacy(), &id).await, CleanUp::ByVacuum);
+    let kept = raw.bytes(SEALED).await;
+    let gone: Vec<_> = all
+        .into_iter()
+        .filter(|bytes| !kept.contains(bytes))
+        .collect();
+    assert_eq!(gone.len(), 3);
+    let (gone, kept) = (Needles::of_bytes(&gone), Needles::of_bytes(&kept));
+    let files = table_files(&mut connection, "lead").await;
+    assert!(!gone.found_at(&files).is_empty(), "the look is blind");
+    raw.execute("VACUUM FULL lead").await;
+    let files = table_files(&mut connection, "lead").await;
+    assert_eq!(gone.found_at(&files), Vec::<String>::new());
+    assert!(!kept.found_at(&files).is_empty());
+    connection.close().await.unwrap();
+    raw.close().await;
+    replica.stop().await;
+}
