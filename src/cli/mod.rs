@@ -13,6 +13,7 @@
 mod act;
 mod answer;
 mod asked;
+mod backup;
 mod check;
 mod client;
 mod connect;
@@ -95,6 +96,8 @@ enum Command {
     // Operator commands.
     /// Bring the database's schema up to date
     Migrate(ConfigArgs),
+    /// Copy the SQLite database, while the service runs or not
+    Backup(backup::BackupArgs),
     /// Check configuration, keys, database and privacy notice
     Check(ConfigArgs),
     /// Ask a running service whether it serves
@@ -137,6 +140,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Stats(args) => stats::run(&args).await,
         Command::Record(args) => record::run(&args).await,
         Command::Migrate(args) => setup::migrate(&args).await,
+        Command::Backup(args) => backup::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,

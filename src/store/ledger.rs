@@ -31,6 +31,8 @@ statements! {
 
 /// Reads the head's number alone: what [`super::signal`] polls.
 pub(super) const HEAD_SEQUENCE: &str = HEAD;
+/// Reads the whole head.
+pub(super) const HEAD_ROW: &str = HEAD;
 
 /// Entries read at once while verifying.
 const VERIFY_PAGE: i64 = 10_000;

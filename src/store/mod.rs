@@ -10,6 +10,7 @@
 mod account;
 mod act;
 mod append;
+mod backup;
 mod bulk;
 mod client;
 mod dialect;
@@ -41,6 +42,7 @@ use uuid::Uuid;
 
 pub use self::{
     account::{Backlog, Cleared, Duties, Receipt, Recipient},
+    backup::{Copied, SqliteFile},
     error::{Result, StoreError},
     open::{OpenOptions, StoreUrl, open},
     residue::CleanUp,

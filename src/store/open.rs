@@ -42,6 +42,9 @@ statements! {
     TOUCH = "UPDATE ledger_head SET sequence = sequence WHERE id = 0";
 }
 
+/// Reads the store's identity and its epoch.
+pub(super) const STORE_ROW: &str = STORE;
+
 /// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
 const SQLITE_MIN: i32 = 3_051_003;
 /// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
@@ -279,7 +282,7 @@ async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
     Ok(())
 }
 
-fn migration_error(error: MigrateError) -> StoreError {
+pub(super) fn migration_error(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
             StoreError::NewerSchema

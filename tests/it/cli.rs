@@ -1,6 +1,7 @@
 //! The real program from the outside: commands, exit codes, files. [`House`] is where a test lives; the tests are in
 //! a file for each group of commands.
 
+mod backup;
 mod guide;
 mod leads;
 mod operator;

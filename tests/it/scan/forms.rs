@@ -65,12 +65,12 @@ pub fn encoded(text: &str) -> Vec<(String, Vec<u8>)> {
     named.collect()
 }
 
-/// Secret bytes in every form, under a name that shows no more than their beginning.
+/// Bytes in every form, under their hexadecimal as a name.
 pub fn of_secret(value: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let name = HEXLOWER.encode(&value[..value.len().min(4)]);
+    let name = HEXLOWER.encode(value);
     let named = of_bytes(value)
         .into_iter()
-        .map(|(how, form)| (format!("{name}… ({how})"), form));
+        .map(|(how, form)| (format!("{name} ({how})"), form));
     named.collect()
 }
 
@@ -193,9 +193,9 @@ mod tests {
         let bytes = Needles::of_bytes(&[vec![7, 1, 255, 3]]);
         assert_eq!(
             bytes.found_in(&[9, 7, 1, 255, 3, 9]),
-            ["0701ff03… (as it is)"]
+            ["0701ff03 (as it is)"]
         );
-        assert_eq!(bytes.found_in(b"\\x0701ff03"), ["0701ff03… (hex)"]);
+        assert_eq!(bytes.found_in(b"\\x0701ff03"), ["0701ff03 (hex)"]);
         assert!(bytes.found_in(&[7, 1, 255, 4]).is_empty());
     }
 }
