@@ -40,7 +40,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigArgs;
+use crate::{config::ConfigArgs, telemetry};
 
 /// The contact-form backend that can prove it forgot you
 #[derive(Debug, Parser)]
@@ -119,6 +119,7 @@ pub enum Verdict {
 
 /// Runs the command and gives the exit code.
 pub async fn run(cli: Cli) -> ExitCode {
+    telemetry::quiet_panics();
     let verdict = match cli.command {
         Command::Serve(args) => serve::run(args).await,
         Command::Submit(args) => intake::submit(&args).await,

@@ -25,7 +25,7 @@ mod erasure;
 mod export;
 mod export_receipts;
 mod feed;
-mod log;
+mod leaks;
 mod main_job;
 mod matching;
 mod model;

@@ -47,7 +47,7 @@ impl Needles {
     }
 
     fn new(mut forms: Vec<(String, Vec<u8>)>) -> Self {
-        forms.sort();
+        forms.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
         forms.dedup_by(|a, b| a.1 == b.1);
         for (name, form) in &forms {
             assert!(form.len() >= 3, "too short to look for: {name}");
