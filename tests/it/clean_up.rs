@@ -23,12 +23,12 @@ pub const SEALED: &str = "SELECT sealed FROM lead UNION ALL SELECT email_index F
                           UNION ALL SELECT phone_index FROM lead UNION ALL SELECT content_mac FROM lead";
 
 /// A connection to the database of a data directory, past the service.
-async fn stranger(data: &Path) -> SqliteConnection {
+pub async fn stranger(data: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(data.join("lead-intake.db"));
     options.connect().await.unwrap()
 }
 
-async fn sealed(connection: &mut SqliteConnection) -> Vec<Vec<u8>> {
+pub async fn sealed(connection: &mut SqliteConnection) -> Vec<Vec<u8>> {
     let found: Vec<Option<Vec<u8>>> = sqlx::query_scalar(SEALED)
         .fetch_all(connection)
         .await
@@ -37,7 +37,7 @@ async fn sealed(connection: &mut SqliteConnection) -> Vec<Vec<u8>> {
 }
 
 /// Begins to read, and does not end.
-async fn hold_the_log(connection: &mut SqliteConnection) {
+pub async fn hold_the_log(connection: &mut SqliteConnection) {
     sqlx::raw_sql("BEGIN; SELECT COUNT(*) FROM lead")
         .execute(connection)
         .await

@@ -1,6 +1,9 @@
 //! Every call of the contract as it is meant to be made, about one person, and some that are refused for what they say.
 
-use lead_intake::{pb, token::Role};
+use lead_intake::{
+    pb::{self, ExportFormat as Format, ExportKind as Kind},
+    token::Role,
+};
 
 use super::{COMPANY, EMAIL, NAME, PHONE, scenario::Scenario};
 use crate::support::{eventually, new_id};
@@ -14,8 +17,8 @@ pub fn form() -> pb::SubmitLeadRequest {
     }
 }
 
-fn person() -> Option<pb::SubjectRequest> {
-    Some(pb::SubjectRequest {
+fn person() -> pb::SubjectRequest {
+    pb::SubjectRequest {
         request_id: new_id().to_string(),
         subject: Some(pb::Subject {
             email: EMAIL.to_owned(),
@@ -25,7 +28,7 @@ fn person() -> Option<pb::SubjectRequest> {
         }),
         verification: pb::Verification::EmailReply.into(),
         ..Default::default()
-    })
+    }
 }
 
 async fn submit(scenario: &mut Scenario, form: &pb::SubmitLeadRequest) -> String {
@@ -115,10 +118,11 @@ pub async fn stored(scenario: &mut Scenario) {
 
 /// The person uses every right but the last.
 pub async fn rights(scenario: &mut Scenario) {
-    let find = pb::FindSubjectRequest { request: person() };
+    let find = pb::FindSubjectRequest {
+        request: Some(person()),
+    };
     let found: pb::FindSubjectResponse = scenario.done(Role::Privacy, "FindSubject", &find).await;
     assert!(found.leads.len() >= 2);
-    use pb::{ExportFormat as Format, ExportKind as Kind};
     for (kind, format) in [
         (Kind::Access, Format::Json),
         (Kind::Access, Format::Html),
@@ -127,7 +131,7 @@ pub async fn rights(scenario: &mut Scenario) {
         (Kind::Portability, Format::Csv),
     ] {
         let export = pb::ExportSubjectRequest {
-            request: person(),
+            request: Some(person()),
             kind: kind.into(),
             format: format.into(),
             ..Default::default()
@@ -143,7 +147,7 @@ pub async fn rights(scenario: &mut Scenario) {
         pb::ObjectionKind::General,
     ] {
         let object = pb::ObjectToProcessingRequest {
-            request: person(),
+            request: Some(person()),
             kind: kind.into(),
             ..Default::default()
         };
@@ -222,42 +226,36 @@ async fn one_lead(scenario: &mut Scenario, id: &str) {
 
 /// The person is erased; who repeats anything of them hears nothing.
 pub async fn erased(scenario: &mut Scenario) {
-    let erase = |request, dry_run| pb::EraseSubjectRequest {
-        request,
+    let erase = |request: &pb::SubjectRequest, dry_run| pb::EraseSubjectRequest {
+        request: Some(request.clone()),
         ground: pb::ErasureGround::Objection.into(),
         confirm_supersedes_restriction: true,
         dry_run,
         ..Default::default()
     };
     let _: pb::EraseSubjectResponse = scenario
-        .done(Role::Privacy, "EraseSubject", &erase(person(), true))
+        .done(Role::Privacy, "EraseSubject", &erase(&person(), true))
         .await;
     let request = person();
-    let request_id = request.as_ref().unwrap().request_id.clone();
+    let request_id = request.request_id.clone();
     for _ in 0..2 {
         let erased: pb::EraseSubjectResponse = scenario
-            .done(
-                Role::Privacy,
-                "EraseSubject",
-                &erase(request.clone(), false),
-            )
+            .done(Role::Privacy, "EraseSubject", &erase(&request, false))
             .await;
         assert!(erased.leads.len() >= 2);
     }
     // Whoever shares the number alone is only perhaps the person: named, they go too.
     let mut rest = person();
-    let subject = rest.as_mut().unwrap().subject.as_mut().unwrap();
-    subject.name.clear();
+    rest.subject.as_mut().unwrap().name.clear();
     let find = pb::FindSubjectRequest {
-        request: rest.clone(),
+        request: Some(rest.clone()),
     };
     let found: pb::FindSubjectResponse = scenario.done(Role::Privacy, "FindSubject", &find).await;
     let named = found.unconfirmed.iter().map(|lead| lead.lead_id.clone());
-    let request = rest.as_mut().unwrap();
-    request.subject.as_mut().unwrap().lead_ids = named.collect();
-    request.request_id = new_id().to_string();
+    rest.subject.as_mut().unwrap().lead_ids = named.collect();
+    rest.request_id = new_id().to_string();
     let _: pb::EraseSubjectResponse = scenario
-        .done(Role::Privacy, "EraseSubject", &erase(rest, false))
+        .done(Role::Privacy, "EraseSubject", &erase(&rest, false))
         .await;
     let receipt = pb::GetErasureReceiptRequest { request_id };
     // Until the disk is clean, where the service itself cleans it.

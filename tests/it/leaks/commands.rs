@@ -146,7 +146,6 @@ async fn operator(scenario: &mut Scenario) {
         scenario.house.database_url(),
         lead_intake::store::StoreUrl::Sqlite(_)
     );
-    let code = if is_sqlite { 0 } else { 1 };
-    scenario.command(&backup, "", code).await;
+    scenario.command(&backup, "", i32::from(!is_sqlite)).await;
     scenario.command(&backup, "", 1).await;
 }
