@@ -101,6 +101,11 @@ pub async fn stored(scenario: &mut Scenario) {
     ] {
         scenario.refused(Role::Intake, "SubmitLead", &wrong).await;
     }
+    given(scenario).await;
+}
+
+/// The CRM has them.
+async fn given(scenario: &mut Scenario) {
     let page = pb::PullLeadsRequest::default();
     let page: pb::PullLeadsResponse = scenario.done(Role::Crm, "PullLeads", &page).await;
     assert_eq!(page.changes.len(), 3);
