@@ -254,10 +254,15 @@ async fn e1_no_statistics_remember_the_erased() {
         };
         replica.privacy().find_subject(find).await.unwrap();
     }
-    let statistics = "SELECT COUNT(*) FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'";
+    let statistics = "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'";
     replica.stop().await;
     let mut raw = Raw::open(&world).await;
-    assert_eq!(raw.numbers(statistics).await, [0]);
+    assert_eq!(raw.numbers(statistics).await, [1], "a stop counts");
+    assert_eq!(
+        raw.numbers("SELECT COUNT(*) FROM sqlite_stat4").await,
+        [0],
+        "and samples nothing"
+    );
 
     let replica = world.start().await;
     raw.execute("ANALYZE").await;
