@@ -97,8 +97,6 @@ async fn e6_a_backup_is_a_database() {
     let data_dir = data.to_str().unwrap();
     let backup = ["backup", stopped.to_str().unwrap(), "--data-dir", data_dir];
     run(&[], &backup, "").await.with_code(0);
-    let bytes = [&running, &stopped].map(|file| fs::read(file).unwrap().len());
-    assert_eq!(bytes[0], bytes[1]);
     for backup in [running, stopped] {
         for file in files(&data) {
             let name = file.file_name().unwrap().to_str().unwrap();
