@@ -13,6 +13,7 @@
 mod act;
 mod answer;
 mod asked;
+mod backup;
 mod check;
 mod client;
 mod connect;
@@ -41,7 +42,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigArgs;
+use crate::{config::ConfigArgs, telemetry};
 
 /// The contact-form backend that can prove it forgot you
 #[derive(Debug, Parser)]
@@ -97,6 +98,8 @@ enum Command {
     // Operator commands.
     /// Bring the database's schema up to date
     Migrate(ConfigArgs),
+    /// Copy the SQLite database, while the service runs or not
+    Backup(backup::BackupArgs),
     /// Check configuration, keys, database and privacy notice
     Check(ConfigArgs),
     /// Ask a running service whether it serves
@@ -120,6 +123,7 @@ pub enum Verdict {
 
 /// Runs the command and gives the exit code.
 pub async fn run(cli: Cli) -> ExitCode {
+    telemetry::quiet_panics();
     let verdict = match cli.command {
         Command::Serve(args) => serve::run(args).await,
         Command::Submit(args) => intake::submit(&args).await,
@@ -141,6 +145,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Stats(args) => stats::run(&args).await,
         Command::Record(args) => record::run(&args).await,
         Command::Migrate(args) => setup::migrate(&args).await,
+        Command::Backup(args) => backup::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,

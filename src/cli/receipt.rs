@@ -1,6 +1,6 @@
 //! `receipt`: an erasure as it stands now. Its entries, the CRM clients that had the leads, and whether each has said
-//! that it erased its copies (Art. 19). `--output` keeps it with its proof; `receipt verify` checks that without a
-//! server ([`verify`]).
+//! that it erased its copies (Art. 19); and what is left of the leads on the database's disk. `--output` keeps it with
+//! its proof; `receipt verify` checks that without a server ([`verify`]).
 
 mod check;
 mod verify;
@@ -45,7 +45,8 @@ enum ReceiptCommand {
     Verify(verify::VerifyArgs),
 }
 
-/// Exit code 3 while a client that had the leads has not acknowledged their tombstones.
+/// Exit code 3 while a client that had the leads has not acknowledged their tombstones, or the database's files are
+/// not clean of them.
 pub(super) async fn run(args: &ReceiptArgs) -> anyhow::Result<Verdict> {
     if let Some(ReceiptCommand::Verify(args)) = &args.command {
         return verify::run(args);
@@ -70,8 +71,23 @@ pub(super) async fn run(args: &ReceiptArgs) -> anyhow::Result<Verdict> {
     if answer.proof.is_some() && !args.output.is_asked() {
         say("its proof can be kept: --output FILE");
     }
-    let is_open = answer.recipients.iter().any(is_open);
+    let is_pending = answer.clean_up() == pb::CleanUp::Pending;
+    let is_open = is_pending || answer.recipients.iter().any(is_open);
     Ok(if is_open { Verdict::No } else { Verdict::Yes })
+}
+
+/// What is left on the database's disk, in words.
+fn left(clean_up: pb::CleanUp) -> &'static str {
+    match clean_up {
+        pb::CleanUp::Unspecified => "what is left on disk: not said by this server",
+        pb::CleanUp::Done => "on disk: nothing is left in the database's files",
+        pb::CleanUp::Pending => {
+            "on disk: PENDING, sealed bytes are still in the database's log; ask again in a second"
+        }
+        pb::CleanUp::ByVacuum => {
+            "on disk: sealed bytes stay in PostgreSQL's files until vacuum and the log's recycling"
+        }
+    }
 }
 
 fn is_open(recipient: &pb::ErasureRecipient) -> bool {
@@ -83,6 +99,7 @@ fn standing(answer: &pb::GetErasureReceiptResponse) -> String {
     if answer.proof.is_none() {
         parts.push(absence(answer).to_owned());
     }
+    parts.push(left(answer.clean_up()).to_owned());
     if answer.recipients.is_empty() {
         parts.push("no CRM client had been given the leads".to_owned());
         return parts.join("\n");

@@ -33,7 +33,6 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let config = Config::load(&args.config, &args.listen)?;
     telemetry::start_logs(config.log_format);
-    telemetry::quiet_panics();
     let metrics = telemetry::start_metrics();
     let notices = setup::notices(&config)?;
     setup::data_dir(&config.data_dir)?;

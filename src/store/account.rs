@@ -15,6 +15,7 @@ use super::{
     dialect::{Columns as _, Dialect, values},
     erase::REQUEST_ENTRIES,
     ledger::entry_at,
+    residue::CleanUp,
     sql::{Sql, SqlStore, statements},
     statistics::{OpenRequests, Statistics},
 };
@@ -92,6 +93,8 @@ pub struct Receipt {
     pub ground: i64,
     /// The CRM clients that had erased leads.
     pub recipients: Vec<Recipient>,
+    /// What became of the bytes it left.
+    pub clean_up: CleanUp,
 }
 
 /// A CRM client that had leads of an erasure.
@@ -172,6 +175,7 @@ impl<DB: Dialect> Sql<DB> {
             previous: genesis(self.store_id),
             ground: row.int(1)?,
             recipients: Vec::new(),
+            clean_up: self.clean_up_of(last),
         };
         let range = values![first - 1, last];
         for row in self.read(REQUEST_ENTRIES, range).await? {

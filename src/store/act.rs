@@ -64,10 +64,10 @@ impl<DB: Dialect> Sql<DB> {
         let transition = facts.apply(act, call.now, &RetentionPolicy::default())?;
         let amended = (order.amend)(&candidate.lead)?;
         tx.amend(facts, order, &amended).await?;
+        // What is replaced lies in the log until that is emptied.
+        self.residue.left();
         self.finish(tx, Some(call), call.client_id, &candidate, transition)
             .await?;
-        // What was replaced lies in the log until that is emptied.
-        self.erased.send_replace(());
         Ok(Some(Rectified {
             revision: facts.revision + 1,
             received_at: call.received_at,
@@ -218,11 +218,11 @@ impl<DB: Dialect> Sql<DB> {
             tx.add_request(call, std::slice::from_ref(request)).await?;
         }
         let entries = tx.append(&entries, self.clock.now()).await?;
+        if transition.after.is_none() {
+            self.residue.left();
+        }
         tx.commit().await?;
         self.signal.moved(&entries);
-        if transition.after.is_none() {
-            self.erased.send_replace(());
-        }
         Ok(Done {
             transition,
             entries,

@@ -106,9 +106,9 @@ impl<DB: Dialect> Sql<DB> {
         }
         tx.add_request(&subject.call, &entries).await?;
         erasure.entries = tx.append(&entries, subject.call.now).await?;
+        self.residue.left();
         tx.commit().await?;
         self.signal.moved(&erasure.entries);
-        self.erased.send_replace(());
         Ok(erasure)
     }
 }

@@ -35,6 +35,9 @@ statements! {
                   ORDER BY sequence LIMIT $3";
 }
 
+/// Reads the whole head.
+pub(super) const HEAD_ROW: &str = HEAD;
+
 /// Entries read at once while verifying.
 const VERIFY_PAGE: i64 = 10_000;
 

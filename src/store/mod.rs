@@ -10,6 +10,7 @@
 mod account;
 mod act;
 mod append;
+mod backup;
 mod bulk;
 mod client;
 mod dialect;
@@ -25,6 +26,7 @@ mod object;
 mod open;
 mod privacy;
 mod repeat;
+mod residue;
 mod restore;
 mod rights;
 mod signal;
@@ -42,8 +44,10 @@ use uuid::Uuid;
 
 pub use self::{
     account::{Backlog, Cleared, Duties, Receipt, Recipient},
+    backup::{Copied, SqliteFile},
     error::{Result, StoreError},
     open::{MirrorOptions, OpenOptions, StoreUrl, open},
+    residue::CleanUp,
     rights::{
         Amend, Amended, Candidate, Closed, Disclosure, Erasure, ErasureOrder, Export, Judge,
         Lifting, Objection, Rectification, Rectified, Restriction, RightsCall, Selection,
@@ -370,8 +374,7 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Records the ring's keys on first use; later refuses a ring whose keys are others. Or the signing key.
     async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()>;
 
-    /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
-    /// holds it. PostgreSQL: nothing to do here.
+    /// Removes what deletions leave behind in the database's files; `false` while a reader holds it.
     async fn clean_up(&self) -> Result<bool>;
 
     /// Whether a key ring was recorded: from then on only that one will do.
@@ -383,8 +386,8 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// The identity of the database: the genesis of its ledger and the name of its checkpoints are made of it.
     fn store_id(&self) -> Uuid;
 
-    /// Changes with each erasure that this process commits.
-    fn erasures(&self) -> watch::Receiver<()>;
+    /// Changes whenever this process leaves something to clean up. `None`: the database does it itself.
+    fn residue(&self) -> Option<watch::Receiver<()>>;
 
     /// Waits for what was accepted, then closes every connection.
     async fn close(&self);

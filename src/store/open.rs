@@ -21,6 +21,7 @@ use super::{
     AdminStore, Result, SharedStore, StoreError,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
+    residue::Residue,
     restore,
     signal::{self, Signal},
     sql::{Sql, SqlStore, statements},
@@ -47,10 +48,15 @@ statements! {
     TOUCH = "UPDATE ledger_head SET sequence = sequence WHERE id = 0";
 }
 
+/// Reads the store's identity and its epoch.
+pub(super) const STORE_ROW: &str = STORE;
+
 /// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
 const SQLITE_MIN: i32 = 3_051_003;
 /// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long SQLite waits for another process that writes.
+pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the database is.
 #[derive(Clone)]
@@ -154,7 +160,7 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
 async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, SqlitePool)> {
     let connect = SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(SQLITE_BUSY_TIMEOUT)
         .pragma("temp_store", "MEMORY")
         .pragma("mmap_size", "0")
         .pragma("trusted_schema", "OFF")
@@ -168,6 +174,7 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .journal_mode(SqliteJournalMode::Wal)
         // An acknowledged lead survives a power cut; NORMAL would not promise that in WAL mode.
         .synchronous(SqliteSynchronous::Full)
+        // Counts, and no samples of rows: so it is for what "optimize" analyses, and a test holds it to that.
         .optimize_on_close(true, None)
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "8388608")
@@ -276,7 +283,7 @@ async fn prepare<DB: Dialect>(
         writer,
         reader,
         signal: Signal::new(head, epoch),
-        erased: Arc::default(),
+        residue: Residue::default(),
         mirror,
         clock: options.clock,
         store_id,
@@ -329,7 +336,7 @@ async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
     Ok(())
 }
 
-fn migration_error(error: MigrateError) -> StoreError {
+pub(super) fn migration_error(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
             StoreError::NewerSchema
@@ -367,13 +374,12 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         self.sql.store_id
     }
 
-    fn erasures(&self) -> watch::Receiver<()> {
-        self.sql.erased.subscribe()
+    fn residue(&self) -> Option<watch::Receiver<()>> {
+        DB::CLEANS_UP.then(|| self.sql.residue.receiver())
     }
 
     async fn clean_up(&self) -> Result<bool> {
-        let mut connection = self.sql.writer.acquire().await?;
-        Ok(DB::clean_up(&mut connection).await?)
+        self.sql.clean_up().await
     }
 
     async fn close(&self) {

@@ -13,7 +13,9 @@ use super::{
     dialect::{Columns, Dialect, Value},
     erase, feed,
     group::Queue,
-    intake, keys, ledger, mirror, open, privacy, repeat, restore,
+    intake, keys, ledger, mirror, open, privacy, repeat,
+    residue::Residue,
+    restore,
     signal::{self, Signal},
     statistics, sweep,
 };
@@ -39,8 +41,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) reader: Pool<DB>,
     /// Tells the ledger's last number.
     pub(super) signal: Signal,
-    /// Tells that an erasure was committed.
-    pub(super) erased: Arc<watch::Sender<()>>,
+    /// Knows what deletions left in the files.
+    pub(super) residue: Residue,
     /// The ledger's copy outside; none for a command that acts on no lead.
     pub(super) mirror: Option<Arc<Mirror>>,
     pub(super) clock: SharedClock,
@@ -53,7 +55,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
             writer: self.writer.clone(),
             reader: self.reader.clone(),
             signal: self.signal.clone(),
-            erased: self.erased.clone(),
+            residue: self.residue.clone(),
             mirror: self.mirror.clone(),
             clock: self.clock.clone(),
             ..*self

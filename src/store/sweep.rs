@@ -231,9 +231,9 @@ impl<DB: Dialect> Sql<DB> {
             return Err(StoreError::Contended);
         }
         let entries = tx.append(&entries, now).await?;
+        self.residue.left();
         tx.commit().await?;
         self.signal.moved(&entries);
-        self.erased.send_replace(());
         Ok(Batch {
             erased,
             has_more: i64::try_from(rows.len()).is_ok_and(|found| found == BATCH),

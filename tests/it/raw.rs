@@ -17,7 +17,11 @@ pub enum Raw {
 
 impl Raw {
     pub async fn open(world: &World) -> Self {
-        match &world.url {
+        Self::connect(&world.url).await
+    }
+
+    pub async fn connect(url: &StoreUrl) -> Self {
+        match url {
             StoreUrl::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
                 let connection = SqliteConnection::connect_with(&options).await;

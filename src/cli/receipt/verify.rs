@@ -24,8 +24,9 @@ use crate::{
 };
 
 /// What stands in a receipt, or might, and is not proven by it.
-const NOT_COVERED: [&str; 2] = [
+const NOT_COVERED: [&str; 3] = [
     "recipients: who had the leads, and what they acknowledged, is told by the service as of the day it was asked",
+    "clean-up: what is left on the database's disk is told by the service as of the day it was asked",
     "completeness: that the request concerned no other leads than these",
 ];
 

@@ -67,6 +67,7 @@ impl Receipts {
             recipients: recipients.map(|had| self.recipient(had, now)).collect(),
             proof,
             proof_absence: absence.into(),
+            clean_up: receipt.clean_up as i32,
         })
     }
 

@@ -196,6 +196,11 @@ impl World {
 
     /// A server over the database. PostgreSQL takes several at once.
     pub async fn start(&self) -> Replica {
+        self.start_with(|parts| parts).await
+    }
+
+    /// The same with other parts.
+    pub async fn start_with(&self, other: impl FnOnce(Parts) -> Parts) -> Replica {
         let store = self.open_to_serve().await;
         let witness = setup::witness(&store, self.signer.clone())
             .await
@@ -218,6 +223,7 @@ impl World {
             reflection: true,
             sweep_every: self.sweep_every,
         };
+        let parts = other(parts);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(parts, any, any).await.unwrap();
         let (api, _) = server.addresses().unwrap();
