@@ -147,7 +147,7 @@ fn destination(file: &Path, config: &Config) -> anyhow::Result<(PathBuf, PathBuf
     let parent = parent
         .canonicalize()
         .with_context(|| format!("there is no directory {}", parent.display()))?;
-    if let Ok(mirror) = config.data_dir.join("ledger").canonicalize() {
+    if let Ok(mirror) = config.mirror_dir.canonicalize() {
         ensure!(
             !parent.starts_with(&mirror),
             "{shown} is in the ledger's mirror, which is compared with backups when one is restored: \

@@ -1,5 +1,7 @@
 //! `ledger verify|list|checkpoint`: what an auditor calls.
 
+mod offline;
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -28,14 +30,30 @@ pub(super) struct LedgerArgs {
 #[derive(Debug, Subcommand)]
 enum LedgerCommand {
     /// Recompute the chain from the first entry to the head; exit code 3 if it does not hold
-    Verify {
-        #[command(flatten)]
-        answer: AnswerArgs,
-    },
+    ///
+    /// The server compares its database with its mirror and its last checkpoint. With --mirror a mirror, or a copy of
+    /// one, is verified here, without a server.
+    Verify(VerifyArgs),
     /// List entries in order
     List(ListArgs),
     /// Print a signed checkpoint to keep; exit code 3 if it does not continue an earlier one
     Checkpoint(CheckpointArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct VerifyArgs {
+    /// Verify the mirror in this directory, without a server
+    #[arg(long, value_name = "DIR")]
+    mirror: Option<PathBuf>,
+    /// The public key of the ledger, or the file with it, as its operator published it: without it no checkpoint is
+    /// believed
+    #[arg(long, value_name = "KEY|FILE", requires = "mirror")]
+    public_key: Option<String>,
+    /// A checkpoint that was kept, beside the mirror's own; may be given several times
+    #[arg(long, value_name = "FILE", requires = "public_key")]
+    checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +85,13 @@ struct ListArgs {
 
 pub(super) async fn run(args: &LedgerArgs) -> anyhow::Result<Verdict> {
     match &args.command {
-        LedgerCommand::Verify { answer } => verify(answer).await,
+        LedgerCommand::Verify(args) => match &args.mirror {
+            Some(dir) => {
+                let key = args.public_key.as_deref();
+                offline::verify(dir, key, &args.checkpoint, args.answer.is_json())
+            }
+            None => verify(&args.answer).await,
+        },
         LedgerCommand::List(args) => list(args).await,
         LedgerCommand::Checkpoint(args) => checkpoint(args).await,
     }

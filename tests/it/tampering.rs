@@ -6,7 +6,11 @@ use lead_intake::{
     pb::{self, LedgerFault},
 };
 
-use crate::{raw::Raw, steps::*, support::*};
+use crate::{
+    raw::Raw,
+    steps::*,
+    support::{binary, *},
+};
 
 /// A way to forge a ledger. Gives what is left of it.
 type Forge = fn(Vec<Entry>, Head) -> Vec<Entry>;
@@ -249,4 +253,77 @@ on_both! {
         assert!(refused.to_string().contains("entries are missing"), "{refused}");
         store.close().await;
     }
+}
+
+/// A2: an auditor verifies a copy of a mirror without a server. What is changed in it is seen; that its end is cut off
+/// is seen with the public key, or with a checkpoint that was kept, and said to be unseen without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a2_a_mirror_is_verified_without_a_server() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
+    for number in 0..3 {
+        submit_mail(&replica, &format!("{number}@example.no")).await;
+    }
+    erase(&replica, "1@example.no").await;
+    verified(&replica).await;
+    replica.stop().await;
+    let (mirror, key) = (world.mirror(1), world.signer.verifier().to_string());
+    let dir = mirror.to_str().unwrap();
+    let verify = async |more: &[&str]| {
+        let args = [&["ledger", "verify", "--mirror", dir], more].concat();
+        binary::run(&[], &args, "").await
+    };
+    let with_key = ["--public-key", &*key];
+    let whole = verify(&with_key).await.with_code(0);
+    assert!(
+        whole.out.contains("intact") && whole.out.contains("a checkpoint signed the first"),
+        "{}",
+        whole.out
+    );
+    let json = verify(&[&with_key[..], &["--json"]].concat())
+        .await
+        .with_code(0)
+        .json();
+    assert_eq!(json["intact"], true);
+    let file = files(&mirror)
+        .into_iter()
+        .find(|file| {
+            file.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("entries-")
+        })
+        .unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let rewrite = |lines: &[&str]| {
+        std::fs::write(
+            &file,
+            lines
+                .iter()
+                .map(|line| format!("{line}\n"))
+                .collect::<String>(),
+        )
+        .unwrap()
+    };
+    rewrite(&lines[..lines.len() - 2]);
+    let cut = verify(&with_key).await.with_code(3);
+    assert!(cut.out.contains("Truncated"), "{}", cut.out);
+    let blind = verify(&[]).await.with_code(0);
+    assert!(
+        blind
+            .out
+            .contains("cannot see: entries removed from the end"),
+        "{}",
+        blind.out
+    );
+    let changed = lines[2].replacen("\"at\":1", "\"at\":2", 1);
+    rewrite(&[&lines[..2], &[&*changed], &lines[3..]].concat());
+    let changed = verify(&[]).await.with_code(3);
+    assert!(
+        changed.out.contains("MirrorDamaged at entry 3"),
+        "{}",
+        changed.out
+    );
 }

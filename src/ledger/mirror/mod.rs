@@ -86,6 +86,23 @@ struct Identity {
     store: Uuid,
 }
 
+/// The store whose mirror it is.
+pub fn identity(dir: &Path) -> Result<Uuid, MirrorError> {
+    let text = match fs::read_to_string(dir.join(IDENTITY)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(MirrorError::Missing(dir.to_owned()));
+        }
+        text => text?,
+    };
+    let identity: Identity =
+        serde_json::from_str(&text).map_err(|_| MirrorError::Format(dir.to_owned()))?;
+    if identity.format == FORMAT {
+        Ok(identity.store)
+    } else {
+        Err(MirrorError::Format(dir.to_owned()))
+    }
+}
+
 /// A mirror that this process writes.
 #[derive(Debug)]
 pub struct Mirror {
@@ -136,18 +153,7 @@ impl Mirror {
 
     /// Opens the mirror of a store, for this process alone, and gives what was written ahead in it.
     pub fn open(dir: &Path, store_id: Uuid) -> Result<(Self, Vec<Batch>), MirrorError> {
-        let text = match fs::read_to_string(dir.join(IDENTITY)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(MirrorError::Missing(dir.to_owned()));
-            }
-            text => text?,
-        };
-        let identity: Identity =
-            serde_json::from_str(&text).map_err(|_| MirrorError::Format(dir.to_owned()))?;
-        if identity.format != FORMAT {
-            return Err(MirrorError::Format(dir.to_owned()));
-        }
-        if identity.store != store_id {
+        if identity(dir)? != store_id {
             return Err(MirrorError::Foreign(dir.to_owned()));
         }
         let held = File::create(dir.join("lock"))?;
