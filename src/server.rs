@@ -32,7 +32,7 @@ use crate::{
         privacy::{Privacy, Receipts},
         status::Refusal,
     },
-    seal::{KeyRing, Sealer, Unsealer},
+    seal::{LiveKeyRing, Sealer, Unsealer},
     store::SharedStore,
 };
 
@@ -60,8 +60,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub struct Parts {
     /// The database.
     pub store: SharedStore,
-    /// The keys.
-    pub keys: Arc<KeyRing>,
+    /// The keys, which follow their file.
+    pub keys: Arc<LiveKeyRing>,
     /// The time.
     pub clock: SharedClock,
     /// The notices.
@@ -136,8 +136,11 @@ impl Server {
         let (reporter, health) = tonic_health::server::health_reporter();
         let (ready, is_ready) = watch::channel(false);
         let store = self.parts.store.clone();
+        let follower = jobs::follow_key_ring(store.clone(), self.parts.keys.clone(), stop.clone());
+        let follower = tokio::spawn(follower);
         let watcher = tokio::spawn(jobs::watch_health(
             store.clone(),
+            self.parts.keys.clone(),
             reporter,
             ready,
             &SERVICES,
@@ -182,7 +185,7 @@ impl Server {
             () = drained => Ok(()),
         };
         stop.cancel();
-        for task in [watcher, teller, admin, sweeper] {
+        for task in [watcher, teller, follower, admin, sweeper] {
             let _ = timeout(DRAIN, task).await;
         }
         let _ = timeout(DRAIN, cleaner).await;

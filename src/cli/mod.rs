@@ -21,6 +21,7 @@ mod erase;
 mod file;
 mod intake;
 mod json;
+mod keys;
 mod ledger;
 mod privacy;
 mod pull;
@@ -101,6 +102,8 @@ enum Command {
     Healthcheck(check::HealthArgs),
     /// Add, list and revoke clients and their tokens
     Client(client::ClientArgs),
+    /// List, rotate and retire the keys that leads are sealed with
+    Keys(keys::KeysArgs),
     /// Show what the retention rules are about to erase
     Retention(retention::RetentionArgs),
 }
@@ -140,6 +143,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,
+        Command::Keys(args) => keys::run(&args).await,
         Command::Retention(args) => retention::run(&args).await,
     };
     match verdict {

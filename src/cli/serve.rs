@@ -15,6 +15,7 @@ use crate::{
         contact::{Phone, Region},
         sweep::SWEEP_EVERY,
     },
+    seal::LiveKeyRing,
     server::{Parts, Server},
     store::StoreUrl,
     telemetry,
@@ -48,6 +49,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     setup::check_recipients(&*store, &notices).await?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
     let _ = Phone::parse("40605600", Region::default());
+    let followed = keys.clone();
     let parts = Parts {
         store,
         keys,
@@ -65,6 +67,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let hangup = signal(SignalKind::hangup())?;
     let dir = config.data_dir.display();
     if keys_are_new {
         say(&format!(
@@ -84,6 +87,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     ));
     say(&next_command(&config, api));
     tracing::info!(%api, %admin, "listening");
+    tokio::spawn(look_on_hangup(hangup, followed));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
     server.run(stop).await?;
@@ -105,6 +109,13 @@ fn next_command(config: &Config, api: SocketAddr) -> String {
         line.push(format!("--url http://{api}"));
     }
     line.join(" ")
+}
+
+/// SIGHUP has the key ring read again, as any change of its file does within a second.
+async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>) {
+    while hangup.recv().await.is_some() {
+        keys.look_again();
+    }
 }
 
 /// The first signal stops gently, the second at once.

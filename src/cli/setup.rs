@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock as _, SharedClock, SystemClock},
     config::{Config, ConfigArgs, ListenArgs},
     domain::notice::{Language, NoticeRegistry},
-    seal::KeyRing,
+    seal::{KeyFile, KeyRing, LiveKeyRing},
     store::{self, Client, ClientStore, NewToken, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
@@ -43,8 +43,8 @@ pub fn data_dir(path: &Path) -> anyhow::Result<bool> {
 pub async fn key_ring(
     config: &Config,
     store: &SharedStore,
-) -> anyhow::Result<(Arc<KeyRing>, bool)> {
-    let path = config.data_dir.join("keys.toml");
+) -> anyhow::Result<(Arc<LiveKeyRing>, bool)> {
+    let path = key_path(config);
     let is_new = !path.exists();
     if is_new && store.has_keys().await? {
         bail!(
@@ -54,15 +54,11 @@ pub async fn key_ring(
             config.database
         );
     }
-    let ring = if is_new {
-        KeyRing::generate()?
-    } else {
-        KeyRing::load(&path)?
-    };
     if is_new {
-        ring.create(&path)?;
+        KeyFile::generate(&today())?.create(&path)?;
     }
-    let checked = store.check_keys(ring.commitments()).await;
+    let ring = KeyRing::load(&path)?;
+    let checked = store.check_keys(ring.facts()).await;
     if is_new
         && matches!(
             checked,
@@ -74,7 +70,19 @@ pub async fn key_ring(
         fs::remove_file(&path)?;
     }
     checked?;
-    Ok((Arc::new(ring), is_new))
+    Ok((LiveKeyRing::from_file(ring, path), is_new))
+}
+
+/// Where the key ring is.
+#[must_use]
+pub fn key_path(config: &Config) -> PathBuf {
+    config.data_dir.join("keys.toml")
+}
+
+/// The date, for what is made today.
+#[must_use]
+pub fn today() -> String {
+    SystemClock.now().strftime("%Y-%m-%d").to_string()
 }
 
 /// Opens the store.

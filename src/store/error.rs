@@ -3,7 +3,7 @@
 use super::Selection;
 use crate::{
     domain::{lead::Incomplete, lifecycle::Barred},
-    seal::{KeyPurpose, NoRandomness, UnsealError},
+    seal::{KeyPurpose, NoRandomness, SealAgainError, UnsealError},
 };
 
 /// The result of a store call.
@@ -43,6 +43,12 @@ pub enum StoreError {
     /// The database was written with a key that the ring lacks.
     #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
+    /// The key ring is older than the database allows; nothing happened.
+    #[error("the key ring is older than the one in use: copy the newest one here")]
+    StaleRing,
+    /// The key ring was changed on two machines, in two ways.
+    #[error("the key ring was changed in another way on another machine: copy that one here")]
+    DivergedRing,
     /// The table of states does not allow the act.
     #[error(transparent)]
     Barred(#[from] Barred),
@@ -116,7 +122,25 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl From<SealAgainError> for StoreError {
+    fn from(error: SealAgainError) -> Self {
+        match error {
+            SealAgainError::NoRandomness(error) => error.into(),
+            SealAgainError::Unseal(error) => error.into(),
+        }
+    }
+}
+
 impl StoreError {
+    /// Whether the key ring is at fault, and not the database.
+    #[must_use]
+    pub fn is_about_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::ForeignKey(..) | Self::MissingKey(..) | Self::StaleRing | Self::DivergedRing
+        )
+    }
+
     /// Whether a uniqueness constraint refused the write.
     pub(super) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(DatabaseError(sqlx::Error::Database(error)))

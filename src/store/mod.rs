@@ -1,6 +1,6 @@
 //! Where leads lie: one generic implementation over SQLite and PostgreSQL.
 //!
-//! How to read it: a trait for each capability stands here, so that a service holds no more than it may use
+//! How to read it: a trait for each capability stands here (that of keys in [`rotation`]), so that a service holds no more than it may use
 //! ([`IntakeStore`] cannot read leads); [`sql::SqlStore`] implements them all, a file for each; what the databases do
 //! differently is in [`dialect`]. The rules: one call is one method is one transaction, its ledger entries
 //! included, appended last ([`append`]); statements are constants beside their use, the same text for both
@@ -24,7 +24,9 @@ mod object;
 mod open;
 mod privacy;
 mod repeat;
+mod reseal;
 mod rights;
+mod rotation;
 mod signal;
 mod sql;
 mod statistics;
@@ -47,6 +49,7 @@ pub use self::{
         Lifting, Objection, Rectification, Rectified, Restriction, RightsCall, Selection,
         SubjectLookup, Withdrawal,
     },
+    rotation::{KeyCounts, KeyRecord, KeyStore, NewSeals, ResealBatch, RingState, Walk},
     sql::all_statements,
     statistics::{LeadCount, OpenRequests, Statistics},
     sweep::{Batch, Claim, Claimed, Overdue, Preview, Turn},
@@ -58,7 +61,7 @@ use crate::{
         subject::ObjectionKind,
     },
     ledger::{Entry, Head, Verification},
-    seal::{KeyCommitment, SealedLead},
+    seal::SealedLead,
 };
 
 /// A caller, as its token proves it.
@@ -185,6 +188,8 @@ pub struct StoredLead {
     pub facts: LeadFacts,
     /// What is.
     pub sealed: Vec<u8>,
+    /// The key of its look-up values.
+    pub index_key_id: u32,
 }
 
 /// Answers the rights of people.
@@ -348,15 +353,9 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Whether the database answers and takes writes.
     async fn ping(&self) -> Result<()>;
 
-    /// Records the ring's keys on first use; later refuses a ring whose keys are others.
-    async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()>;
-
     /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
     /// holds it. PostgreSQL: nothing to do here.
     async fn clean_up(&self) -> Result<bool>;
-
-    /// Whether a key ring was recorded: from then on only that one will do.
-    async fn has_keys(&self) -> Result<bool>;
 
     /// Changes with each erasure that this process commits.
     fn erasures(&self) -> watch::Receiver<()>;
@@ -374,6 +373,7 @@ pub trait Store:
     + AccountStore
     + LedgerStore
     + ClientStore
+    + KeyStore
     + AdminStore
 {
 }
@@ -386,6 +386,7 @@ impl<T> Store for T where
         + RetentionStore
         + LedgerStore
         + ClientStore
+        + KeyStore
         + AdminStore
 {
 }

@@ -24,11 +24,7 @@ use super::{
     sql::{Sql, SqlStore, statements},
     tx::Tx,
 };
-use crate::{
-    clock::SharedClock,
-    ledger::genesis,
-    seal::{KeyCommitment, random},
-};
+use crate::{clock::SharedClock, ledger::genesis, seal::random};
 
 statements! {
     STORE = "SELECT store_id, epoch FROM store WHERE id = 1";
@@ -292,14 +288,6 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         let mut tx = Tx::begin(&self.sql.writer).await?;
         tx.execute(TOUCH, Vec::new()).await?;
         tx.commit().await
-    }
-
-    async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()> {
-        self.sql.check_keys(commitments).await
-    }
-
-    async fn has_keys(&self) -> Result<bool> {
-        self.sql.has_keys().await
     }
 
     fn erasures(&self) -> watch::Receiver<()> {

@@ -13,7 +13,7 @@ use super::{
     dialect::{Columns, Dialect, Value},
     erase, feed,
     group::Queue,
-    intake, keys, ledger, open, privacy, repeat,
+    intake, keys, ledger, open, privacy, repeat, reseal,
     signal::Signal,
     statistics, sweep,
 };
@@ -102,6 +102,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         open::STATEMENTS,
         privacy::STATEMENTS,
         repeat::STATEMENTS,
+        reseal::STATEMENTS,
         statistics::STATEMENTS,
         sweep::STATEMENTS,
     ];
@@ -129,7 +130,7 @@ macro_rules! lead_columns {
     () => {
         "lead.id, lead.sealed, lead.lawful_basis, lead.consent, lead.notice_version, \
          lead.submitted_at, lead.closed_at, lead.closed_outcome, lead.restrictions, \
-         lead.revision"
+         lead.revision, lead.index_key_id"
     };
 }
 pub(super) use lead_columns;
@@ -147,12 +148,13 @@ macro_rules! candidate_columns {
 pub(super) use candidate_columns;
 
 /// The number of columns that [`lead_at`] reads.
-pub(super) const LEAD_COLUMNS: usize = 10;
+pub(super) const LEAD_COLUMNS: usize = 11;
 
 /// Reads a lead from the columns of `lead_columns!`, which begin at `start`.
 pub(super) fn lead_at(row: &impl Columns, start: usize) -> Result<StoredLead> {
     Ok(StoredLead {
         sealed: row.bytes(start + 1)?,
+        index_key_id: keys::key_id(row.int(start + 10)?)?,
         facts: LeadFacts {
             id: LeadId::from(row.uuid(start)?),
             basis: LawfulBasis::from_number(row.int(start + 2)?)

@@ -3,17 +3,36 @@
 use sqlx::{Pool, Transaction};
 
 use super::{
-    Result,
+    Result, StoreError,
     bulk::Bulk,
     dialect::{Dialect, Value},
 };
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it is rolled back.
-pub(super) struct Tx<DB: Dialect>(Transaction<'static, DB>);
+pub(super) struct Tx<DB: Dialect>(Transaction<'static, DB>, Ring);
+
+/// The generation of the key ring that a transaction depends on.
+struct Ring(i64);
 
 impl<DB: Dialect> Tx<DB> {
     pub(super) async fn begin(pool: &Pool<DB>) -> Result<Self> {
-        Ok(Self(pool.begin_with(DB::BEGIN_WRITE).await?))
+        let transaction = pool.begin_with(DB::BEGIN_WRITE).await?;
+        Ok(Self(transaction, Ring(i64::MAX)))
+    }
+
+    /// Says that what is written was sealed, or looked up, with a key ring of this generation. If that is too
+    /// old when the head is locked, [`Tx::append`] fails.
+    pub(super) fn depends_on_ring(&mut self, generation: i64) {
+        self.1.0 = self.1.0.min(generation);
+    }
+
+    /// Fails if the key ring that this depends on is older than the database allows.
+    pub(super) fn check_ring(&self, ring_min: i64) -> Result<()> {
+        if self.1.0 < ring_min {
+            Err(StoreError::StaleRing)
+        } else {
+            Ok(())
+        }
     }
 
     /// Runs a statement; gives the number of rows it changed.

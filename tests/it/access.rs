@@ -527,7 +527,7 @@ async fn reflection_can_be_off() {
     let world = World::new(Backend::Sqlite).await;
     let parts = Parts {
         store: world.open().await,
-        keys: world.keys.clone(),
+        keys: lead_intake::seal::LiveKeyRing::fixed(world.keys.clone()),
         clock: world.clock.clone(),
         notices: Arc::new(NoticeRegistry::shipped(&world.settings.controller).unwrap()),
         settings: world.settings.clone(),

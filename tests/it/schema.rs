@@ -107,6 +107,7 @@ on_both! {
                 "content_mac",
                 "email_index",
                 "id",
+                "index_key_id",
                 "key_id",
                 "lawful_basis",
                 "notice_version",
@@ -119,7 +120,7 @@ on_both! {
         );
         let tables: BTreeSet<&str> = columns.keys().map(|(table, _)| table.as_str()).collect();
         let known = [
-            "acknowledgement", "client", "consumer", "delivery", "key_commitment", "lead", "ledger", "ledger_head", "rights_request", "store", "sweep", "token", "withheld",
+            "acknowledgement", "client", "consumer", "delivery", "key_commitment", "key_ring", "lead", "ledger", "ledger_head", "rights_request", "store", "sweep", "token", "withheld",
         ];
         assert_eq!(tables, BTreeSet::from(known));
     }
@@ -185,19 +186,19 @@ on_both! {
     async fn a_foreign_key_ring_is_refused(backend: Backend) {
         let world = World::new(backend).await;
         let store = world.open().await;
-        let own = world.keys.commitments();
+        let own = world.keys.facts();
         store.check_keys(own).await.unwrap();
 
         let foreign = KeyRing::generate().unwrap();
-        let refused = store.check_keys(foreign.commitments()).await.unwrap_err();
+        let refused = store.check_keys(foreign.facts()).await.unwrap_err();
         assert!(matches!(refused, StoreError::ForeignKey(_, 1)), "{refused:?}");
 
         // The same number with one bit changed, for each purpose.
-        for place in 0..own.len() {
-            let mut changed = own.to_vec();
-            changed[place].commitment[0] ^= 1;
+        for place in 0..own.keys.len() {
+            let mut changed = own.clone();
+            changed.keys[place].commitment[0] ^= 1;
             let refused = store.check_keys(&changed).await.unwrap_err();
-            let purpose = own[place].purpose;
+            let purpose = own.keys[place].purpose;
             assert!(
                 matches!(refused, StoreError::ForeignKey(of, 1) if of == purpose),
                 "{refused:?}"
@@ -205,11 +206,10 @@ on_both! {
         }
 
         // A foreign ring whose keys have numbers of their own looks, at first, like new keys.
-        let renumbered: Vec<KeyCommitment> = foreign
-            .commitments()
-            .iter()
-            .map(|key| KeyCommitment { key_id: 7, ..*key })
-            .collect();
+        let mut renumbered = foreign.facts().clone();
+        for key in &mut renumbered.keys {
+            key.key_id = 7;
+        }
         let refused = store.check_keys(&renumbered).await.unwrap_err();
         assert!(matches!(refused, StoreError::MissingKey(_, 1)), "{refused:?}");
         store.check_keys(own).await.unwrap();
@@ -221,20 +221,22 @@ on_both! {
     async fn an_incomplete_key_ring_is_refused(backend: Backend) {
         let world = World::new(backend).await;
         let store = world.open().await;
-        let own = world.keys.commitments();
-        for purpose in [KeyPurpose::Sealing, KeyPurpose::Index] {
-            let rest: Vec<_> = own.iter().copied().filter(|key| key.purpose != purpose).collect();
+        let own = world.keys.facts();
+        for purpose in KeyPurpose::ALL {
+            let mut rest = own.clone();
+            rest.keys.retain(|key| key.purpose != purpose);
             let refused = store.check_keys(&rest).await.unwrap_err();
             assert!(
                 matches!(refused, StoreError::MissingKey(of, 1) if of == purpose),
                 "{refused:?}"
             );
         }
-        let mut rotated = own.to_vec();
-        rotated.push(KeyCommitment {
+        let mut rotated = own.clone();
+        rotated.keys.push(KeyCommitment {
             purpose: KeyPurpose::Sealing,
             key_id: 2,
             commitment: [9; 16],
+            generation: 1,
         });
         store.check_keys(&rotated).await.unwrap();
         let refused = store.check_keys(own).await.unwrap_err();

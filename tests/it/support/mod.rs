@@ -16,7 +16,7 @@ use lead_intake::{
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
     },
     rpc::intake::IntakeSettings,
-    seal::KeyRing,
+    seal::{KeyRing, LiveKeyRing},
     server::{Parts, Server},
     store::{self, OpenOptions, SharedStore, StoreUrl},
     token::{Role, Token},
@@ -106,7 +106,7 @@ impl World {
             dir,
         };
         let store = world.open().await;
-        store.check_keys(world.keys.commitments()).await.unwrap();
+        store.check_keys(world.keys.facts()).await.unwrap();
         for role in Role::ALL {
             let token = world.new_token(&store, role.name(), role).await;
             world.tokens.push((role, token));
@@ -138,7 +138,7 @@ impl World {
         let store = self.open().await;
         let parts = Parts {
             store: store.clone(),
-            keys: self.keys.clone(),
+            keys: LiveKeyRing::fixed(self.keys.clone()),
             clock: self.clock.clone(),
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
