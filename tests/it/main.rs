@@ -24,6 +24,7 @@ mod erasure;
 mod export;
 mod export_receipts;
 mod feed;
+mod keys;
 mod log;
 mod main_job;
 mod matching;

@@ -17,7 +17,11 @@ pub enum Raw {
 
 impl Raw {
     pub async fn open(world: &World) -> Self {
-        match &world.url {
+        Self::at(&world.url).await
+    }
+
+    pub async fn at(url: &StoreUrl) -> Self {
+        match url {
             StoreUrl::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
                 let connection = SqliteConnection::connect_with(&options).await;
