@@ -5,7 +5,13 @@ pub mod binary;
 
 pub mod raw;
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use lead_intake::{
     cli::setup,
@@ -16,7 +22,7 @@ use lead_intake::{
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
     },
     rpc::intake::IntakeSettings,
-    seal::{KeyRing, LiveKeyRing},
+    seal::{KeyFile, KeyRing, LiveKeyRing},
     server::{Parts, Server},
     store::{self, OpenOptions, SharedStore, StoreUrl},
     token::{Role, Token},
@@ -68,6 +74,8 @@ pub struct World {
     pub backend: Backend,
     pub clock: Arc<ManualClock>,
     pub keys: Arc<KeyRing>,
+    /// The same ring as its file has it: what a rotation changes.
+    pub key_file: KeyFile,
     pub url: StoreUrl,
     pub tokens: Vec<(Role, Token)>,
     pub settings: IntakeSettings,
@@ -95,10 +103,12 @@ impl World {
             Backend::Sqlite => StoreUrl::Sqlite(dir.path().join("lead-intake.db")),
             Backend::Postgres => StoreUrl::from_str(&new_postgres_database().await).unwrap(),
         };
+        let key_file = KeyFile::generate("").unwrap();
         let mut world = Self {
             backend,
             clock: Arc::new(ManualClock::new(START.parse().unwrap())),
-            keys: Arc::new(KeyRing::generate().unwrap()),
+            keys: Arc::new(key_file.ring(Path::new("")).unwrap()),
+            key_file,
             url,
             tokens: Vec::new(),
             settings: IntakeSettings::default(),
@@ -135,10 +145,15 @@ impl World {
 
     /// A server over the database. PostgreSQL takes several at once.
     pub async fn start(&self) -> Replica {
+        self.start_with(LiveKeyRing::fixed(self.keys.clone())).await
+    }
+
+    /// The same with this key ring.
+    pub async fn start_with(&self, keys: Arc<LiveKeyRing>) -> Replica {
         let store = self.open().await;
         let parts = Parts {
             store: store.clone(),
-            keys: LiveKeyRing::fixed(self.keys.clone()),
+            keys,
             clock: self.clock.clone(),
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
