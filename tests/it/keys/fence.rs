@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use lead_intake::{
     domain::lead::LeadId,
     pb,
-    seal::{KeyFile, KeyName, KeyPurpose, KeyRing, LiveKeyRing, Resealer},
+    seal::{KeyFile, KeyName, KeyPurpose, KeyRing, LiveKeyRing, NewSeal, OldSeal, Resealer},
     store::{StoreError, Walk},
 };
 use tonic::{Code, Status};
@@ -149,6 +149,31 @@ on_both! {
         replica.stop().await;
     }
 
+    /// A lead that was corrected, or is gone, since resealing read it is left as it is: its old content does not come
+    /// back.
+    async fn a_lead_that_moved_on_is_not_overwritten(backend: Backend) {
+        let world = World::new(backend).await;
+        let (first, second) = rotated(&world.key_file);
+        let live = LiveKeyRing::fixed(world.keys.clone());
+        let replica = world.start_with(live.clone()).await;
+        let corrected = submit_mail(&replica, "kari@example.no").await;
+        let gone = submit_mail(&replica, "ola@example.no").await;
+        let second = Arc::new(ring(&second));
+        let store = &replica.store;
+        store.check_keys(ring(&first).facts()).await.unwrap();
+        store.check_keys(second.facts()).await.unwrap();
+        let seals = seals(&replica, &second).await;
+        assert_eq!(seals.len(), 2);
+        let right = correction(&corrected, "kari.n@example.no");
+        replica.privacy().rectify_lead(right).await.unwrap();
+        erase(&replica, "ola@example.no").await;
+        let batch = store.write_seals(&seals, second.facts()).await.unwrap();
+        assert_eq!((batch.written, batch.moved_on), (0, 2));
+        assert_eq!(get_lead(&mut replica.crm(), &corrected).await.unwrap().email, "kari.n@example.no");
+        assert_eq!(get_lead(&mut replica.crm(), &gone).await.unwrap_err().code(), Code::NotFound);
+        replica.stop().await;
+    }
+
     /// A resealing that was stopped in its middle and goes on after the next rotation writes nothing under keys that
     /// may be gone by then.
     async fn an_old_resealing_writes_nothing(backend: Backend) {
@@ -160,14 +185,7 @@ on_both! {
         let store = &replica.store;
         store.check_keys(first.facts()).await.unwrap();
         store.check_keys(second.facts()).await.unwrap();
-        let start = LeadId::from(uuid::Uuid::nil());
-        let (old, walk) = store.old_seals(start, second.facts()).await.unwrap();
-        assert_eq!((old.len(), walk), (1, Walk::End));
-        let resealer = Resealer::new(second.clone());
-        let seals: Vec<_> = old.into_iter().map(|old| {
-            let new = resealer.reseal(&old).unwrap();
-            (old, new)
-        }).collect();
+        let seals = seals(&replica, &second).await;
         store.raise_ring_min(second.facts().generation + 1).await.unwrap();
         let refused = store.write_seals(&seals, second.facts()).await.unwrap_err();
         assert!(matches!(refused, StoreError::StaleRing), "{refused:?}");
@@ -176,6 +194,19 @@ on_both! {
         raw.close().await;
         replica.stop().await;
     }
+}
+
+/// The leads that are not under the ring's primary keys, as they are and as they are to be.
+async fn seals(replica: &Replica, ring: &Arc<KeyRing>) -> Vec<(OldSeal, NewSeal)> {
+    let start = LeadId::from(uuid::Uuid::nil());
+    let (old, walk) = replica.store.old_seals(start, ring.facts()).await.unwrap();
+    assert_eq!(walk, Walk::End);
+    let resealer = Resealer::new(ring.clone());
+    let seal = |old: OldSeal| {
+        let new = resealer.reseal(&old).unwrap();
+        (old, new)
+    };
+    old.into_iter().map(seal).collect()
 }
 
 async fn until_waiting(raw: &mut Raw, count: i64) {
@@ -221,16 +252,7 @@ async fn a_correction_and_a_resealing_agree_on_the_key() {
     store.check_keys(ring(&first).facts()).await.unwrap();
     store.check_keys(second_ring.facts()).await.unwrap();
     live.replace(ring(&second));
-    let start = LeadId::from(uuid::Uuid::nil());
-    let (old, _) = store.old_seals(start, second_ring.facts()).await.unwrap();
-    let resealer = Resealer::new(second_ring.clone());
-    let seals: Vec<_> = old
-        .into_iter()
-        .map(|old| {
-            let new = resealer.reseal(&old).unwrap();
-            (old, new)
-        })
-        .collect();
+    let seals = seals(&replica, &second_ring).await;
 
     let (mut holder, mut watcher) = (Raw::open(&world).await, Raw::open(&world).await);
     holder.execute("BEGIN").await;

@@ -90,3 +90,25 @@ on_both! {
         raw.close().await;
     }
 }
+
+/// What lay under the old keys is gone from SQLite's files when resealing says that it is done: a ring that was stolen
+/// together with an old copy opens that copy, and nothing of the database from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_resealed_is_gone_from_the_files() {
+    let mut fleet = Fleet::new(Backend::Sqlite).await;
+    for number in 0..50 {
+        let form = form("Ola Nordmann", &format!("ola-{number}@example.no"));
+        fleet.intake(0).submit_lead(form).await.unwrap();
+    }
+    let mut raw = fleet.raw().await;
+    let needles = Needles::of_bytes(&raw.bytes(SEALED).await);
+    raw.close().await;
+    assert!(!needles.found_below(fleet.dir.path()).is_empty());
+    for step in ["rotate", "promote"] {
+        fleet.keys(&[step]).await;
+        fleet.roll_out().await;
+    }
+    fleet.keys(&["reseal"]).await;
+    assert_eq!(needles.found_below(fleet.dir.path()), Vec::<String>::new());
+    fleet.stop().await;
+}

@@ -158,7 +158,7 @@ impl Conversation {
         self.earlier.push_back((form, id));
         self.repeat().await?;
         self.pull().await?;
-        if round % 3 == 0 {
+        if round.is_multiple_of(3) {
             let mail = format!("right-{mail}");
             let erase = crate::steps::erasure(&mail);
             let erased = self.privacy_elsewhere.erase_subject(erase).await;
