@@ -59,8 +59,17 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     let store = setup::open(&config, false).await?;
     store.ping().await?;
     say("database: ok");
-    setup::key_ring(&config, &store).await?;
+    let (keys, _) = setup::key_ring(&config, &store).await?;
+    let (own, newest) = (
+        keys.current().facts().generation,
+        store.ring_state().await?.generation,
+    );
     say("key ring: ok, and that of this database");
+    if own < newest {
+        print(&format!(
+            "key ring: not the newest (generation {own} of {newest}): copy that one here"
+        ))?;
+    }
     setup::check_recipients(&*store, &notices).await?;
     say("recipients: ok, none that the privacy notice does not allow");
     let found = store.verify().await?;
@@ -97,7 +106,7 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
             "notice {version} ({standing}): {count} gap(s) against Art. 13"
         ));
     }
-    Ok(if intact && gaps_now == 0 {
+    Ok(if intact && gaps_now == 0 && own >= newest {
         Verdict::Yes
     } else {
         Verdict::No

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 
 use super::{Verdict, say, setup};
@@ -21,7 +21,7 @@ use crate::{
     config::{Config, ConfigArgs},
     jobs::ASKED_EVERY,
     seal::{KeyFile, KeyName, KeyPurpose, KeyRing, KeyRingError, RingFacts},
-    store::SharedStore,
+    store::{KeyRecord, RingState, SharedStore},
 };
 
 /// Arguments of `keys`.
@@ -56,11 +56,28 @@ enum KeysCommand {
     /// Step 3, when every replica has the new ring: move every lead to the new keys, beside the running service
     Reseal,
     /// Step 4: take out an old key under which no lead is left
-    Retire {
-        /// Only this key, such as sealing-1 [default: every old key]
-        #[arg(value_name = "KEY")]
-        key: Option<KeyName>,
-    },
+    Retire(RetireArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RetireArgs {
+    /// Only this key, such as sealing-1 [default: every old key]
+    #[arg(value_name = "KEY")]
+    key: Option<KeyName>,
+    #[command(flatten)]
+    ring_before: RingBefore,
+}
+
+/// Backups from before need the ring that still has the key. Nobody loses that by accident.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct RingBefore {
+    /// Write the ring as it was to this new file: backups of the database from before need it
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
+    /// Keep no copy: what lies under the key in backups can never be opened again
+    #[arg(long)]
+    forget: bool,
 }
 
 fn parse_purpose(text: &str) -> Result<KeyPurpose, &'static str> {
@@ -102,7 +119,7 @@ async fn on_store(
     match command {
         KeysCommand::Rotate { purpose } => change::rotate(&keys, *purpose).await,
         KeysCommand::Promote { key } => change::promote(&keys, *key).await,
-        KeysCommand::Retire { key } => change::retire(&keys, *key).await,
+        KeysCommand::Retire(args) => change::retire(&keys, args).await,
         KeysCommand::List { .. } | KeysCommand::Reseal => Ok(()),
     }?;
     Ok(Verdict::Yes)
@@ -114,6 +131,10 @@ struct Keys<'a> {
     file: KeyFile,
     ring: Arc<KeyRing>,
     store: &'a SharedStore,
+    /// What the database knows of rings.
+    known: RingState,
+    /// What it knows of keys.
+    records: Vec<KeyRecord>,
 }
 
 impl<'a> Keys<'a> {
@@ -127,7 +148,59 @@ impl<'a> Keys<'a> {
             file,
             ring,
             store,
+            known: store.ring_state().await?,
+            records: store.key_records().await?,
         })
+    }
+
+    /// Refuses a ring that another machine has changed since: what it lacks would be lost.
+    fn require_every_key(&self) -> anyhow::Result<()> {
+        let here: Vec<KeyName> = self.file.keys().map(|(key, _)| key).collect();
+        let mut records = self
+            .records
+            .iter()
+            .filter(|record| record.retired_at.is_none());
+        if let Some(record) = records.find(|record| !here.contains(&record.name)) {
+            let key = record.name;
+            bail!(
+                "another machine added {key}: copy the ring from there to {} first. Is that ring lost, \
+                 on every machine? Then give the key up: `lead-intake keys retire {key} --forget`",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The same for the choice of primary keys.
+    fn require_newest(&self) -> anyhow::Result<()> {
+        self.require_every_key()?;
+        ensure!(
+            self.is_known(self.facts()),
+            "another machine promoted a key: copy the ring from there to {} first, or promote the \
+             same keys here",
+            self.path.display()
+        );
+        Ok(())
+    }
+
+    /// Whether a ring has the primary keys of the newest one that the database has seen.
+    fn is_known(&self, ring: &RingFacts) -> bool {
+        (ring.primary_sealing, ring.primary_index)
+            == (self.known.primary_sealing, self.known.primary_index)
+    }
+
+    /// The highest number of a key that the database knows of.
+    fn taken(&self, purpose: KeyPurpose) -> u32 {
+        let of_purpose = self.records.iter().map(|record| record.name);
+        let ids = of_purpose
+            .filter(|name| name.purpose == purpose)
+            .map(|name| name.id);
+        ids.max().unwrap_or(0)
+    }
+
+    /// A copy of the ring to change.
+    fn next(&self) -> KeyFile {
+        self.file.next(self.known.generation)
     }
 
     fn facts(&self) -> &RingFacts {
@@ -146,11 +219,11 @@ impl<'a> Keys<'a> {
         // the new ring as soon as it notices.
         tokio::time::sleep(3 * ASKED_EVERY).await;
         let state = self.store.ring_state().await?;
-        anyhow::ensure!(
+        ensure!(
             state.asked == generation,
             "another command asks for a key ring at this moment: try again"
         );
-        anyhow::ensure!(
+        ensure!(
             state.objections == 0,
             "a running replica has an older key ring: copy {} to each of them, and try again (each \
              shows its lead_intake_key_ring_generation on /metrics; it must be {generation} at least)",
@@ -161,8 +234,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Writes a changed ring: first the file, so that no key is in the database that is in no file.
-    async fn save(&self, mut changed: KeyFile) -> anyhow::Result<()> {
-        changed.raise_generation();
+    async fn save(&self, changed: KeyFile) -> anyhow::Result<()> {
         let ring = changed.ring(&self.path)?;
         changed.replace(&self.path)?;
         match self.store.check_keys(ring.facts()).await {

@@ -59,12 +59,7 @@ pub async fn key_ring(
     }
     let ring = KeyRing::load(&path)?;
     let checked = store.check_keys(ring.facts()).await;
-    if is_new
-        && matches!(
-            checked,
-            Err(StoreError::ForeignKey(..) | StoreError::MissingKey(..))
-        )
-    {
+    if is_new && checked.as_ref().is_err_and(StoreError::is_about_keys) {
         // Another replica was faster with a ring of its own, and this one belongs to nothing. After any
         // other error the database may have taken note of it.
         fs::remove_file(&path)?;

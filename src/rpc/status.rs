@@ -59,6 +59,7 @@ fn store_status(error: &StoreError) -> Status {
         | StoreError::NoRandomness(_)
         | StoreError::Corrupt(_)
         | StoreError::Unseal(UnsealError::Damaged)
+        | StoreError::RetiredKey(_)
         | StoreError::DivergedRing
         | StoreError::ForeignKey(..)
         | StoreError::MissingKey(..)

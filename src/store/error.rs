@@ -3,7 +3,7 @@
 use super::Selection;
 use crate::{
     domain::{lead::Incomplete, lifecycle::Barred},
-    seal::{KeyPurpose, NoRandomness, SealAgainError, UnsealError},
+    seal::{KeyName, KeyPurpose, NoRandomness, SealAgainError, UnsealError},
 };
 
 /// The result of a store call.
@@ -43,6 +43,9 @@ pub enum StoreError {
     /// The database was written with a key that the ring lacks.
     #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
+    /// The ring would seal or index with a key that was retired.
+    #[error("the key ring is not the one in use: {0} was retired; copy the newest one here")]
+    RetiredKey(KeyName),
     /// The key ring is older than the database allows; nothing happened.
     #[error("the key ring is older than the one in use: copy the newest one here")]
     StaleRing,
@@ -137,7 +140,11 @@ impl StoreError {
     pub fn is_about_keys(&self) -> bool {
         matches!(
             self,
-            Self::ForeignKey(..) | Self::MissingKey(..) | Self::StaleRing | Self::DivergedRing
+            Self::ForeignKey(..)
+                | Self::MissingKey(..)
+                | Self::RetiredKey(_)
+                | Self::StaleRing
+                | Self::DivergedRing
         )
     }
 

@@ -138,8 +138,13 @@ impl<DB: Dialect> Sql<DB> {
             let id = key.key_id;
             let purpose = key.purpose;
             match recorded.remove(&KeyName { purpose, id }) {
-                Some(known) if known.commitment == key.commitment => {}
-                Some(_) => return Err(StoreError::ForeignKey(purpose, id)),
+                Some(known) if known.commitment != key.commitment => {
+                    return Err(StoreError::ForeignKey(purpose, id));
+                }
+                Some(known) if known.retired_at.is_some() && ring.primary(purpose).id == id => {
+                    return Err(StoreError::RetiredKey(known.name));
+                }
+                Some(_) => {}
                 None => tx.add_key(key, now).await?,
             }
         }

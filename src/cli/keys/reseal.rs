@@ -17,6 +17,7 @@ const CLEAN_UPS: u32 = 100;
 const CLEAN_UP: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(keys: &Keys<'_>, config: &Config) -> anyhow::Result<Verdict> {
+    keys.require_newest()?;
     let ring = keys.facts();
     // A replica that still seals with an old key would never be done with.
     keys.require_ring(ring.generation).await?;
@@ -53,7 +54,7 @@ pub(super) async fn run(keys: &Keys<'_>, config: &Config) -> anyhow::Result<Verd
         ));
     }
     if done.failed == 0 {
-        say("next: `lead-intake keys retire`");
+        say("next: `lead-intake keys retire --keep FILE`");
         return Ok(Verdict::Yes);
     }
     say(&format!(

@@ -29,15 +29,29 @@ pub enum KeyChangeError {
     NoRandomness(#[from] NoRandomness),
 }
 
-/// Changes. Each leaves the ring as it was if it fails.
+/// Changes. Each is made to a copy of the next generation, and leaves it as it was if it fails.
 impl KeyFile {
-    /// Adds a fresh key that only opens, until it is promoted.
-    pub fn add(&mut self, purpose: KeyPurpose, made: &str) -> Result<KeyName, KeyChangeError> {
+    /// The same ring, to be changed: of the generation after its own and after the newest one known.
+    #[must_use]
+    pub fn next(&self, newest: i64) -> Self {
+        let mut next = self.clone();
+        next.generation = self.generation.max(newest) + 1;
+        next
+    }
+
+    /// Adds a fresh key that only opens, until it is promoted. Its number is above `taken`, the highest that the
+    /// database knows of.
+    pub fn add(
+        &mut self,
+        purpose: KeyPurpose,
+        taken: u32,
+        made: &str,
+    ) -> Result<KeyName, KeyChangeError> {
         let (primary, max) = match purpose {
             KeyPurpose::Sealing => (self.primary_sealing, SEALING_KEYS_MAX),
             KeyPurpose::Index => (self.primary_index, INDEX_KEYS_MAX),
         };
-        let generation = self.generation + 1;
+        let generation = self.generation;
         let entries = self.entries_mut(purpose);
         let newest = entries.iter().map(|entry| entry.id).max().unwrap_or(0);
         if newest > primary {
@@ -47,7 +61,7 @@ impl KeyFile {
         if entries.len() >= max {
             return Err(KeyChangeError::TooMany(purpose.name()));
         }
-        let id = newest + 1;
+        let id = newest.max(taken) + 1;
         entries.push(KeyEntry::generate(id, generation, made)?);
         Ok(KeyName { purpose, id })
     }
@@ -75,11 +89,6 @@ impl KeyFile {
         self.entries_mut(key.purpose)
             .retain(|entry| entry.id != key.id);
         Ok(())
-    }
-
-    /// Says that the ring is another one from now on.
-    pub fn raise_generation(&mut self) {
-        self.generation += 1;
     }
 
     /// Which change the ring is at.

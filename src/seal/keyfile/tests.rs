@@ -15,11 +15,11 @@ fn file() -> KeyFile {
 #[test]
 fn a_key_is_added_then_promoted_then_taken_out() {
     let mut file = file();
-    let second = file.add(KeyPurpose::Sealing, "").expect("a second key");
+    let second = file.add(KeyPurpose::Sealing, 0, "").expect("a second key");
     assert_eq!(second, name("sealing-2"));
     assert!(file.is_waiting(second));
     assert_eq!(
-        file.add(KeyPurpose::Sealing, "").err(),
+        file.add(KeyPurpose::Sealing, 0, "").err(),
         Some(KeyChangeError::Waiting(second))
     );
     for in_use in ["sealing-1", "sealing-2"] {
@@ -36,7 +36,7 @@ fn a_key_is_added_then_promoted_then_taken_out() {
         file.remove(name("sealing-1")),
         Err(KeyChangeError::Unknown(name("sealing-1")))
     );
-    let third = file.add(KeyPurpose::Sealing, "").expect("a third key");
+    let third = file.add(KeyPurpose::Sealing, 0, "").expect("a third key");
     assert_eq!(third, name("sealing-3"));
 }
 
@@ -44,10 +44,10 @@ fn a_key_is_added_then_promoted_then_taken_out() {
 #[test]
 fn a_ring_has_two_index_keys_at_most() {
     let mut file = file();
-    let second = file.add(KeyPurpose::Index, "").expect("a second key");
+    let second = file.add(KeyPurpose::Index, 0, "").expect("a second key");
     file.promote(second).expect("it waits");
     assert_eq!(
-        file.add(KeyPurpose::Index, "").err(),
+        file.add(KeyPurpose::Index, 0, "").err(),
         Some(KeyChangeError::TooMany("index"))
     );
     file.ring(Path::new(""))
@@ -97,14 +97,15 @@ fn a_file_of_the_first_version_is_read() {
 fn a_changed_ring_takes_the_place_of_the_old_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("keys.toml");
-    let mut file = file();
+    let file = file();
     file.create(&path).expect("a new file");
     assert!(file.create(&path).is_err(), "never over another ring");
     // What a crash left, and what somebody put in its place to have the keys written elsewhere.
     let elsewhere = dir.path().join("elsewhere");
     symlink(&elsewhere, dir.path().join("keys.new")).expect("a link");
-    file.add(KeyPurpose::Sealing, "2026-11-24").expect("a key");
-    file.raise_generation();
+    let mut file = file.next(6);
+    file.add(KeyPurpose::Sealing, 8, "2026-11-24")
+        .expect("a key");
     file.replace(&path).expect("replaced");
     assert!(!elsewhere.exists());
     let mode = fs::metadata(&path)
@@ -113,7 +114,7 @@ fn a_changed_ring_takes_the_place_of_the_old_one() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     let read = KeyFile::load(&path).expect("a ring");
-    assert_eq!(read.generation(), 2);
+    assert_eq!(read.generation(), 7);
     let keys: Vec<_> = read
         .keys()
         .map(|(key, made)| (key.to_string(), made.to_owned()))
@@ -123,7 +124,7 @@ fn a_changed_ring_takes_the_place_of_the_old_one() {
         keys,
         [
             ("sealing-1".to_owned(), day()),
-            ("sealing-2".to_owned(), day()),
+            ("sealing-9".to_owned(), day()),
             ("index-1".to_owned(), day()),
         ]
     );

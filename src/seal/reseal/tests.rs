@@ -15,7 +15,7 @@ fn rings(purposes: &[KeyPurpose]) -> (Arc<KeyRing>, Arc<KeyRing>) {
     let ring = |file: &KeyFile| Arc::new(file.ring(Path::new("")).expect("a ring"));
     let before = ring(&file);
     for purpose in purposes {
-        let key = file.add(*purpose, "").expect("a key");
+        let key = file.add(*purpose, 0, "").expect("a key");
         file.promote(key).expect("it waits");
     }
     (before, ring(&file))

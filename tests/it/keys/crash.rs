@@ -17,9 +17,9 @@ use crate::support::{
 
 /// Changes the file and nothing else, as a command does that is killed before it tells the database.
 fn change(path: &Path, change: impl FnOnce(&mut KeyFile)) {
-    let mut file = KeyFile::load(path).unwrap();
+    let before = KeyFile::load(path).unwrap();
+    let mut file = before.next(before.generation());
     change(&mut file);
-    file.raise_generation();
     file.replace(path).unwrap();
 }
 
@@ -53,7 +53,7 @@ on_both! {
         // The new keys are in the file; the database does not know of them.
         change(&ring, |file| {
             for purpose in KeyPurpose::ALL {
-                file.add(purpose, "").unwrap();
+                file.add(purpose, 0, "").unwrap();
             }
         });
         let refused = fleet.keys_at(0, &["rotate"]).await.with_code(1);
@@ -78,12 +78,12 @@ on_both! {
         raw.execute("UPDATE key_commitment SET retired_at = 1 WHERE key_id = 1").await;
         fleet.starts().await;
         assert_eq!(key(&fleet.list().await, "sealing-1")["state"], "old");
-        fleet.keys(&["retire", "sealing-1"]).await;
+        fleet.keys(&["retire", "sealing-1", "--forget"]).await;
         // The file is changed; the database does not know of it.
         let index = KeyName { purpose: KeyPurpose::Index, id: 1 };
         change(&ring, |file| file.remove(index).unwrap());
         fleet.starts().await;
-        let refused = fleet.keys_at(0, &["retire"]).await.with_code(1);
+        let refused = fleet.keys_at(0, &["retire", "--forget"]).await.with_code(1);
         assert!(refused.err.contains("no old key"), "{}", refused.err);
         let list = fleet.list().await;
         assert_eq!(list["generation_newest"], generation(&ring));
@@ -131,13 +131,13 @@ on_both! {
         let left = raw.numbers(old).await[0];
         // On a machine that stands still for a moment it may be done before it is killed.
         if left > 0 {
-            let refused = fleet.keys_at(0, &["retire"]).await.with_code(1);
+            let refused = fleet.keys_at(0, &["retire", "--forget"]).await.with_code(1);
             let says = format!("{left} lead(s) still lie under it");
             assert!(refused.err.contains(&says), "{}", refused.err);
         }
         let done = fleet.keys(&["reseal"]).await;
         assert!(done.err.contains(&format!("resealed {left} of {left} lead(s)")), "{}", done.err);
-        fleet.keys(&["retire"]).await;
+        fleet.keys(&["retire", "--forget"]).await;
         fleet.roll_out().await;
 
         for (form, id) in &leads {

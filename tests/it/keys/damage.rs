@@ -106,13 +106,13 @@ on_both! {
         let names = format!("lead {} stays as it was", ids[0]);
         assert!(resealed.err.contains(&names), "{}", resealed.err);
         assert!(needles.found_in(resealed.err.as_bytes()).is_empty());
-        let refused = fleet.keys_at(0, &["retire"]).await.with_code(1);
+        let refused = fleet.keys_at(0, &["retire", "--forget"]).await.with_code(1);
         assert!(refused.err.contains("1 lead(s) still lie under it"), "{}", refused.err);
         let under = "SELECT key_id * 10 + index_key_id FROM lead ORDER BY 1";
         assert_eq!(raw.numbers(under).await, [11, 22]);
         raw.execute(&format!("{mend} WHERE key_id = 1")).await;
         fleet.keys(&["reseal"]).await;
-        fleet.keys(&["retire"]).await;
+        fleet.keys(&["retire", "--forget"]).await;
         fleet.roll_out().await;
         for (id, mail) in ids.iter().zip(mails) {
             assert_eq!(get_lead(&mut fleet.crm(0), id).await.unwrap().email, mail);

@@ -25,14 +25,12 @@ fn ring(file: &KeyFile) -> KeyRing {
 
 /// A ring after each of the two roll-outs: with new keys, and with the new keys primary.
 fn rotated(file: &KeyFile) -> (KeyFile, KeyFile) {
-    let mut first = file.clone();
-    let keys = KeyPurpose::ALL.map(|purpose| first.add(purpose, "").unwrap());
-    first.raise_generation();
-    let mut second = first.clone();
+    let mut first = file.next(1);
+    let keys = KeyPurpose::ALL.map(|purpose| first.add(purpose, 0, "").unwrap());
+    let mut second = first.next(1);
     for key in keys {
         second.promote(key).unwrap();
     }
-    second.raise_generation();
     (first, second)
 }
 

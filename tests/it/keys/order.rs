@@ -15,9 +15,9 @@ on_both! {
         for (step, says) in [
             (&["promote"][..], "keys rotate"),
             (&["promote", "sealing-2"], "the ring has no sealing-2"),
-            (&["retire"], "no old key"),
-            (&["retire", "sealing-1"], "sealing-1 is the primary key"),
-            (&["retire", "index-7"], "the ring has no index-7"),
+            (&["retire", "--forget"], "no old key"),
+            (&["retire", "sealing-1", "--forget"], "sealing-1 is the primary key"),
+            (&["retire", "index-7", "--forget"], "the ring has no index-7"),
         ] {
             let refused = fleet.keys_at(0, step).await.with_code(1);
             assert!(refused.err.contains(says), "{step:?}: {}", refused.err);
@@ -30,7 +30,7 @@ on_both! {
         let rotated = fs::read(fleet.ring(0)).unwrap();
         let refused = fleet.keys_at(0, &["rotate"]).await.with_code(1);
         assert!(refused.err.contains("sealing-2 was added before and waits"), "{}", refused.err);
-        let refused = fleet.keys_at(0, &["retire", "sealing-2"]).await.with_code(1);
+        let refused = fleet.keys_at(0, &["retire", "sealing-2", "--forget"]).await.with_code(1);
         assert!(refused.err.contains("waits to be"), "{}", refused.err);
         assert!(fs::read(fleet.ring(0)).unwrap() == rotated);
         fleet.roll_out().await;
@@ -38,7 +38,7 @@ on_both! {
         fleet.roll_out().await;
         let refused = fleet.keys_at(0, &["promote", "sealing-1"]).await.with_code(1);
         assert!(refused.err.contains("older than the primary key"), "{}", refused.err);
-        let refused = fleet.keys_at(0, &["retire"]).await.with_code(1);
+        let refused = fleet.keys_at(0, &["retire", "--forget"]).await.with_code(1);
         assert!(refused.err.contains("sealing-1: 1 lead(s) still lie under it"), "{}", refused.err);
         let list = fleet.list().await;
         assert_eq!(key(&list, "sealing-1")["state"], "old");
@@ -46,7 +46,7 @@ on_both! {
         // One purpose at a time is as good.
         let resealed = fleet.keys(&["reseal"]).await;
         assert!(resealed.err.contains("resealed 1 of 1 lead(s)"), "{}", resealed.err);
-        fleet.keys(&["retire", "sealing-1"]).await;
+        fleet.keys(&["retire", "sealing-1", "--forget"]).await;
         fleet.roll_out().await;
         fleet.keys(&["promote"]).await;
         fleet.roll_out().await;
@@ -54,7 +54,7 @@ on_both! {
         assert!(again.err.contains("resealed 1 of 1 lead(s)"), "{}", again.err);
         let once_more = fleet.keys(&["reseal"]).await;
         assert!(once_more.err.contains("resealed 0 of 0 lead(s)"), "{}", once_more.err);
-        fleet.keys(&["retire"]).await;
+        fleet.keys(&["retire", "--forget"]).await;
         let text = fleet.keys(&["list"]).await.out;
         assert!(text.contains("index-2") && text.contains("retired"), "{text}");
         fleet.stop().await;
@@ -118,11 +118,8 @@ async fn a_ring_is_changed_on_one_machine() {
     for purpose in ["sealing", "index"] {
         let step = ["rotate", "--purpose", purpose];
         let refused = fleet.keys_at(1, &step).await.with_code(1);
-        assert!(
-            refused.err.contains("does not belong to this database"),
-            "{}",
-            refused.err
-        );
+        let says = "another machine added sealing-2";
+        assert!(refused.err.contains(says), "{}", refused.err);
         assert!(fs::read(fleet.ring(1)).unwrap() == before);
     }
     fleet.roll_out().await;
@@ -133,20 +130,105 @@ async fn a_ring_is_changed_on_one_machine() {
     // Now in two ways from the same ring.
     fleet.keys(&["rotate", "--purpose", "index"]).await;
     fleet.roll_out().await;
-    let waiting = fs::read(fleet.ring(0)).unwrap();
     fleet.keys(&["promote"]).await;
-    assert!(fs::read(fleet.ring(1)).unwrap() == waiting);
+    for step in [&["rotate"][..], &["reseal"], &["retire", "--forget"]] {
+        let refused = fleet.keys_at(1, step).await.with_code(1);
+        let says = "another machine promoted a key";
+        assert!(refused.err.contains(says), "{step:?}: {}", refused.err);
+    }
+    let data = fleet.data(1);
+    let mut envs = fleet.envs();
+    envs.push(("LEAD_INTAKE_DATA_DIR", data.to_str().unwrap()));
+    let checked = run(&envs, &["check"], "").await.with_code(3);
+    assert!(checked.out.contains("not the newest"), "{}", checked.out);
+    fleet.roll_out().await;
+    run(&envs, &["check"], "").await.with_code(0);
+    fleet.stop().await;
+}
+
+/// Two commands at the same moment on two machines: whoever tells the database second is refused, and its file is as it
+/// was.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_rings_at_once_one_is_taken() {
+    let mut fleet = Fleet::new(Backend::Postgres).await;
+    let before = [0, 1].map(|place| fs::read(fleet.ring(place)).unwrap());
+    let ran = tokio::join!(fleet.keys_at(0, &["rotate"]), fleet.keys_at(1, &["rotate"]));
+    let ran = [ran.0, ran.1];
+    let after = [0, 1].map(|place| fs::read(fleet.ring(place)).unwrap());
+    let done: Vec<bool> = ran.iter().map(|ran| ran.code == Some(0)).collect();
+    assert_eq!(
+        done.iter().filter(|done| **done).count(),
+        1,
+        "{}{}",
+        ran[0].err,
+        ran[1].err
+    );
+    for place in [0, 1] {
+        assert_eq!(after[place] != before[place], done[place]);
+    }
+    fleet.stop().await;
+}
+
+/// A new key whose ring was lost before it was copied stops nothing: it is given up, and the next one has another number.
+/// One that was in use is not given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_ring_is_given_up() {
+    let mut fleet = Fleet::new(Backend::Sqlite).await;
+    let right = fs::read(fleet.ring(0)).unwrap();
+    fleet.keys(&["rotate"]).await;
+    fs::write(fleet.ring(0), &right).unwrap();
+    assert_eq!(key(&fleet.list().await, "sealing-2")["state"], "not here");
+    for name in ["sealing-2", "index-2"] {
+        let refused = fleet.keys_at(0, &["rotate"]).await.with_code(1);
+        let says = format!("lead-intake keys retire {name} --forget");
+        assert!(refused.err.contains(&says), "{}", refused.err);
+        fleet.keys(&["retire", name, "--forget"]).await;
+    }
+    fleet.keys(&["rotate"]).await;
+    fleet.roll_out().await;
+    fleet.keys(&["promote"]).await;
+    fleet.roll_out().await;
+    let list = fleet.list().await;
+    assert_eq!(key(&list, "sealing-3")["state"], "primary");
+    assert_eq!(key(&list, "sealing-2")["state"], "retired");
+    fleet.stop().await;
+
+    fs::write(fleet.ring(0), &right).unwrap();
     let refused = fleet
-        .keys_at(1, &["rotate", "--purpose", "sealing"])
+        .keys_at(0, &["retire", "sealing-3", "--forget"])
         .await
         .with_code(1);
-    assert!(
-        refused.err.contains("copy that one here"),
-        "{}",
-        refused.err
-    );
+    assert!(refused.err.contains("key 3 is missing"), "{}", refused.err);
+}
+
+/// Retiring asks what becomes of the ring that backups need, and keeps it where it is told to; that one still opens
+/// what it opened, and a ring that would seal with a retired key is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_key_is_kept_or_forgotten_on_purpose() {
+    let mut fleet = Fleet::new(Backend::Sqlite).await;
+    let first = fs::read_to_string(fleet.ring(0)).unwrap();
+    fleet.keys(&["rotate"]).await;
     fleet.roll_out().await;
+    fleet.keys(&["promote"]).await;
+    fleet.roll_out().await;
+    let before = fs::read(fleet.ring(0)).unwrap();
+    fleet.keys_at(0, &["retire"]).await.with_code(2);
+    let kept = fleet.dir.path().join("kept.toml");
+    let keep = kept.to_str().unwrap();
+    fleet.keys(&["retire", "--keep", keep]).await;
+    assert!(fs::read(&kept).unwrap() == before);
+    assert_eq!(super::secrets(&kept).len(), 4);
     fleet.stop().await;
+
+    // Somebody puts the old key first again, by hand.
+    let old = before.clone();
+    let old = String::from_utf8(old).unwrap();
+    let old = old.replace("primary_sealing = 2", "primary_sealing = 1");
+    let old = old.replace("generation = 3", "generation = 9");
+    assert!(old.contains(&super::secrets(&kept)[0]) && first.contains(&super::secrets(&kept)[0]));
+    fs::write(fleet.ring(0), old).unwrap();
+    let refused = fleet.refused_start(0).await;
+    assert!(refused.contains("sealing-1 was retired"), "{refused}");
 }
 
 /// A ring is read again on SIGHUP, and a hang-up ends nothing.

@@ -49,13 +49,13 @@ on_both! {
         }
         fleet.roll_out().await;
         traffic.go_on().await;
-        let refused = fleet.keys_at(0, &["retire"]).await.with_code(1);
+        let refused = fleet.keys_at(0, &["retire", "--forget"]).await.with_code(1);
         assert!(refused.err.contains("still lie under it"), "{}", refused.err);
         assert!(key(&fleet.list().await, "sealing-1")["leads"].as_i64().unwrap() >= 250);
 
         fleet.keys(&["reseal"]).await;
         traffic.go_on().await;
-        fleet.keys(&["retire"]).await;
+        fleet.keys(&["retire", "--forget"]).await;
         fleet.roll_out().await;
         traffic.go_on().await;
         let (failed, rounds) = traffic.stop().await;
@@ -86,7 +86,7 @@ on_both! {
         fleet.stop().await;
         std::fs::write(fleet.ring(0), old_ring).unwrap();
         let refused = fleet.refused_start(0).await;
-        assert!(refused.contains("key 2 is missing"), "{refused}");
+        assert!(refused.contains("sealing-1 was retired"), "{refused}");
         raw.close().await;
     }
 }
