@@ -9,9 +9,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{Router, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost_reflect::DescriptorPool;
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::TcpIncoming};
+use tonic_health::server::HealthReporter;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
         proof::Proofs,
         status::Refusal,
     },
-    seal::{KeyRing, Sealer, Unsealer},
+    seal::{LiveKeyRing, Sealer, Unsealer},
     store::SharedStore,
 };
 
@@ -62,8 +63,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub struct Parts {
     /// The database.
     pub store: SharedStore,
-    /// The keys.
-    pub keys: Arc<KeyRing>,
+    /// The keys, which follow their file.
+    pub keys: Arc<LiveKeyRing>,
     /// The time.
     pub clock: SharedClock,
     /// Who keeps the tree of the mirror and signs it. Without one there are no checkpoints.
@@ -142,31 +143,13 @@ impl Server {
         let (reporter, health) = tonic_health::server::health_reporter();
         let (ready, is_ready) = watch::channel(false);
         let store = self.parts.store.clone();
-        let watcher = tokio::spawn(jobs::watch_health(
-            store.clone(),
-            reporter,
-            ready,
-            &SERVICES,
-            stop.clone(),
-        ));
-        let teller = tokio::spawn(jobs::tell_duties(
-            store.clone(),
-            self.parts.clock.clone(),
-            stop.clone(),
-        ));
-        let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
         // Ends after everything else, so that the mirror has it all.
         let served = CancellationToken::new();
         let follower = jobs::Follower::new(store.clone(), self.parts.witness.take());
         let follower = follower.map(|it| tokio::spawn(it.run(served.clone())));
-        let sweeper = jobs::Sweeper {
-            store: store.clone(),
-            clock: self.parts.clock.clone(),
-            policy: self.parts.settings.retention,
-        };
-        let sweeper = tokio::spawn(sweeper.run(self.parts.sweep_every, stop.clone()));
+        let mut jobs = start_jobs(&self.parts, reporter, ready, &stop);
         let admin = admin_routes(self.parts.metrics.clone(), is_ready);
-        let admin = tokio::spawn(serve_admin(self.admin, admin, stop.clone()));
+        jobs.push(tokio::spawn(serve_admin(self.admin, admin, stop.clone())));
         let routes = routes(&self.parts, health, &stop);
         let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
         let layers = tower::ServiceBuilder::new()
@@ -192,10 +175,9 @@ impl Server {
             () = drained => Ok(()),
         };
         stop.cancel();
-        for task in [watcher, teller, admin, sweeper] {
-            let _ = timeout(DRAIN, task).await;
+        for job in jobs {
+            let _ = timeout(DRAIN, job).await;
         }
-        let _ = timeout(DRAIN, cleaner).await;
         served.cancel();
         if let Some(follower) = follower {
             let _ = timeout(DRAIN, follower).await;
@@ -203,6 +185,44 @@ impl Server {
         store.close().await;
         result
     }
+}
+
+/// Starts what runs beside the calls and ends with them.
+fn start_jobs(
+    parts: &Parts,
+    reporter: HealthReporter,
+    ready: watch::Sender<bool>,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let (store, keys, clock) = (&parts.store, &parts.keys, &parts.clock);
+    let sweeper = jobs::Sweeper {
+        store: store.clone(),
+        clock: clock.clone(),
+        policy: parts.settings.retention,
+    };
+    let health = jobs::watch_health(
+        store.clone(),
+        keys.clone(),
+        reporter,
+        ready,
+        &SERVICES,
+        stop.clone(),
+    );
+    vec![
+        tokio::spawn(health),
+        tokio::spawn(jobs::follow_key_ring(
+            store.clone(),
+            keys.clone(),
+            stop.clone(),
+        )),
+        tokio::spawn(jobs::tell_duties(
+            store.clone(),
+            clock.clone(),
+            stop.clone(),
+        )),
+        tokio::spawn(sweeper.run(parts.sweep_every, stop.clone())),
+        tokio::spawn(jobs::clean_up(store.clone(), stop.clone())),
+    ]
 }
 
 /// The transport, with limits that tonic leaves open.

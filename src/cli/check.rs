@@ -59,13 +59,22 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     let store = setup::open(&config, false).await?;
     store.ping().await?;
     say("database: ok");
-    setup::key_ring(&config, &store).await?;
+    let (keys, _) = setup::key_ring(&config, &store).await?;
+    let (own, newest) = (
+        keys.current().facts().generation,
+        store.ring_state().await?.generation,
+    );
     say("key ring: ok, and that of this database");
     if config.data_dir.join(setup::SIGNING_KEY).exists() || store.has_signing_key().await? {
         setup::signing_key(&config, &store).await?;
         say("signing key: ok, and that of this database");
     } else {
         say("signing key: none yet, the service makes it when it starts");
+    }
+    if own < newest {
+        print(&format!(
+            "key ring: not the newest (generation {own} of {newest}): copy that one here"
+        ))?;
     }
     setup::check_recipients(&*store, &notices).await?;
     say("recipients: ok, none that the privacy notice does not allow");
@@ -109,7 +118,7 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
             "notice {version} ({standing}): {count} gap(s) against Art. 13"
         ));
     }
-    Ok(if intact && gaps_now == 0 {
+    Ok(if intact && gaps_now == 0 && own >= newest {
         Verdict::Yes
     } else {
         Verdict::No

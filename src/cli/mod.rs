@@ -23,6 +23,7 @@ mod file;
 mod intake;
 mod json;
 mod kept;
+mod keys;
 mod ledger;
 mod mirror;
 mod privacy;
@@ -106,6 +107,8 @@ enum Command {
     Healthcheck(check::HealthArgs),
     /// Add, list and revoke clients and their tokens
     Client(client::ClientArgs),
+    /// List, rotate and retire the keys that leads are sealed with
+    Keys(keys::KeysArgs),
     /// Show what the retention rules are about to erase
     Retention(retention::RetentionArgs),
     /// Look after the ledger's copy outside the database
@@ -149,6 +152,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,
+        Command::Keys(args) => keys::run(&args).await,
         Command::Retention(args) => retention::run(&args).await,
         Command::Mirror(args) => mirror::run(&args).await,
     };

@@ -16,6 +16,7 @@ use crate::{
         sweep::SWEEP_EVERY,
     },
     ledger::prover::SharedProver,
+    seal::LiveKeyRing,
     server::{Parts, Server},
     store::StoreUrl,
     telemetry,
@@ -50,6 +51,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     setup::check_recipients(&*store, &notices).await?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
     let _ = Phone::parse("40605600", Region::default());
+    let followed = keys.clone();
     let parts = Parts {
         store,
         keys,
@@ -69,6 +71,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let hangup = signal(SignalKind::hangup())?;
     let dir = config.data_dir.display();
     if keys_are_new {
         say(&format!(
@@ -94,6 +97,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     ));
     say(&next_command(&config, api));
     tracing::info!(%api, %admin, "listening");
+    tokio::spawn(look_on_hangup(hangup, followed));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
     server.run(stop).await?;
@@ -115,6 +119,13 @@ fn next_command(config: &Config, api: SocketAddr) -> String {
         line.push(format!("--url http://{api}"));
     }
     line.join(" ")
+}
+
+/// SIGHUP has the key ring read again, as any change of its file does within a second.
+async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>) {
+    while hangup.recv().await.is_some() {
+        keys.look_again();
+    }
 }
 
 /// The first signal stops gently, the second at once.

@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -21,7 +21,7 @@ use crate::{
         mirror::Witness,
         notary::{self, Checkpoint, SigningKey},
     },
-    seal::KeyRing,
+    seal::{KeyFile, KeyRing, LiveKeyRing},
     store::{
         self, Client, ClientStore, MirrorOptions, NewToken, OpenOptions, SharedStore, StoreError,
         StoreUrl,
@@ -51,8 +51,8 @@ pub fn data_dir(path: &Path) -> anyhow::Result<bool> {
 pub async fn key_ring(
     config: &Config,
     store: &SharedStore,
-) -> anyhow::Result<(Arc<KeyRing>, bool)> {
-    let path = config.data_dir.join("keys.toml");
+) -> anyhow::Result<(Arc<LiveKeyRing>, bool)> {
+    let path = key_path(config);
     let is_new = !path.exists();
     if is_new && store.has_keys().await? {
         bail!(
@@ -62,27 +62,30 @@ pub async fn key_ring(
             config.database
         );
     }
-    let ring = if is_new {
-        KeyRing::generate()?
-    } else {
-        KeyRing::load(&path)?
-    };
     if is_new {
-        ring.create(&path)?;
+        KeyFile::generate(&today())?.create(&path)?;
     }
-    let checked = store.check_keys(ring.commitments()).await;
-    if is_new
-        && matches!(
-            checked,
-            Err(StoreError::ForeignKey(..) | StoreError::MissingKey(..))
-        )
-    {
+    let ring = KeyRing::load(&path)?;
+    let checked = store.check_keys(ring.facts()).await;
+    if is_new && checked.as_ref().is_err_and(StoreError::is_about_keys) {
         // Another replica was faster with a ring of its own, and this one belongs to nothing. After any
         // other error the database may have taken note of it.
         fs::remove_file(&path)?;
     }
     checked?;
-    Ok((Arc::new(ring), is_new))
+    Ok((LiveKeyRing::from_file(ring, path), is_new))
+}
+
+/// Where the key ring is.
+#[must_use]
+pub fn key_path(config: &Config) -> PathBuf {
+    config.data_dir.join("keys.toml")
+}
+
+/// The date, for what is made today.
+#[must_use]
+pub fn today() -> String {
+    SystemClock.now().strftime("%Y-%m-%d").to_string()
 }
 
 /// The file with the key that signs checkpoints, in the data directory.
@@ -113,8 +116,8 @@ pub async fn signing_key(
     } else {
         SigningKey::load(&path, &origin)?
     };
-    let checked = store.check_keys(&[key.commitment()]).await;
-    if is_new && matches!(checked, Err(StoreError::ForeignKey(..))) {
+    let checked = store.check_signing_key(key.commitment()).await;
+    if is_new && matches!(checked, Err(StoreError::ForeignSigningKey)) {
         // Another replica was faster, as with the key ring.
         fs::remove_file(&path)?;
     }

@@ -1,12 +1,12 @@
-//! Whether the service can do its work, for whoever asks.
+//! Whether the service can do its work, for whoever asks: the database takes writes, and the key ring is not too old.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::store::SharedStore;
+use crate::{seal::LiveKeyRing, store::SharedStore};
 
 /// How often the database is asked whether it still takes writes.
 const CHECK: Duration = Duration::from_secs(1);
@@ -16,6 +16,7 @@ const CHECK_MAX: Duration = Duration::from_secs(2);
 /// Keeps health and readiness in step with the database until `stopping`.
 pub async fn watch_health(
     store: SharedStore,
+    keys: Arc<LiveKeyRing>,
     health: HealthReporter,
     ready: tokio::sync::watch::Sender<bool>,
     services: &'static [&'static str],
@@ -42,6 +43,8 @@ pub async fn watch_health(
                 }
             } => answers,
         };
+        // Another replica can do what this one cannot; the job that follows the key ring says why.
+        let answers = answers && !keys.is_stale();
         let changed = ready.send_if_modified(|known| std::mem::replace(known, answers) != answers);
         if changed {
             let status = if answers {
@@ -53,7 +56,10 @@ pub async fn watch_health(
                 health.set_service_status(*service, status).await;
             }
             if !answers && !stopping.is_cancelled() {
-                tracing::error!(%why, "not serving: the database, or the ledger's mirror, does not take writes");
+                tracing::error!(
+                    %why,
+                    "not serving: the database or the ledger's mirror does not take writes, or the key ring is too old"
+                );
             }
         }
         if stopping.is_cancelled() {

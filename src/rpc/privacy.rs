@@ -21,7 +21,7 @@ use crate::{
     domain::{contact::Region, erasure::ErasureGround, notice::Language, subject::Match},
     export::{Document, ExportedLead, Exporter},
     pb::{self, privacy_service_server::PrivacyService},
-    seal::{KeyRing, Sealer, UnsealError, Unsealer},
+    seal::{LiveKeyRing, Sealer, UnsealError, Unsealer},
     store::{
         Erasure, ErasureOrder, Judge, PrivacyStore, RightsCall, StoreError, StoredLead,
         SubjectLookup,
@@ -47,7 +47,7 @@ impl Privacy {
     pub fn new(
         store: Arc<dyn PrivacyStore>,
         receipts: Receipts,
-        keys: Arc<KeyRing>,
+        keys: Arc<LiveKeyRing>,
         clock: SharedClock,
         exporter: Exporter,
         region: Region,
@@ -136,7 +136,7 @@ impl PrivacyService for Privacy {
         let leads = export.selection.leads.iter().zip(export.disclosures);
         let leads = leads
             .map(|(candidate, disclosures)| {
-                let StoredLead { facts, sealed } = &candidate.lead;
+                let StoredLead { facts, sealed, .. } = &candidate.lead;
                 let content = self.unsealer.unseal(facts.id, sealed)?;
                 Ok(ExportedLead {
                     facts: facts.clone(),

@@ -16,6 +16,7 @@ pub use self::{
 use super::observe::request_id;
 use crate::{
     domain::{lead::Incomplete, lifecycle::Barred},
+    seal::UnsealError,
     store::StoreError,
 };
 
@@ -44,6 +45,11 @@ fn store_status(error: &StoreError) -> Status {
         StoreError::NotACandidate => Refusal::NotACandidate,
         StoreError::TooManyCandidates => Refusal::TooManyCandidates,
         StoreError::Shared(error) => return store_status(error),
+        // The replica lacks a key, and reads its ring again: another try, or another replica, may do.
+        StoreError::StaleRing | StoreError::Unseal(UnsealError::UnknownKey(_)) => {
+            tracing::error!(%error, request_id = request_id(), "the key ring is too old");
+            Refusal::KeyRingStale
+        }
         StoreError::Database(_) | StoreError::Lost => {
             tracing::error!(%error, request_id = request_id(), "the store failed");
             Refusal::Unavailable
@@ -56,8 +62,11 @@ fn store_status(error: &StoreError) -> Status {
         StoreError::Barred(Barred::LegalClaim | Barred::NeedsConfirmation)
         | StoreError::NoRandomness(_)
         | StoreError::Corrupt(_)
-        | StoreError::Unseal(_)
+        | StoreError::Unseal(UnsealError::Damaged)
+        | StoreError::RetiredKey(_)
+        | StoreError::DivergedRing
         | StoreError::ForeignKey(..)
+        | StoreError::ForeignSigningKey
         | StoreError::MissingKey(..)
         | StoreError::NewerSchema
         | StoreError::Migration(_)

@@ -1,43 +1,90 @@
-//! The key ring: a file with the keys that seal leads and compute look-up values.
+//! The key ring: the keys that seal leads and compute look-up values, as they are used.
 //!
-//! Made on first run, readable by its owner only, and refused otherwise. The ring lists several sealing
-//! keys with numbers, of which one is primary (seals) and the others only open, and index keys in the
-//! same way: the form that rotation needs. Keys are never in the database; it holds a commitment to
-//! each, so that a wrong key with the right number is a definite error at start.
+//! A ring has sealing keys, of which one is primary (seals) and the others only open, and index keys in the
+//! same way: a person is looked up by the values of each of them. Each change of the ring raises its
+//! generation; a replica with an older one than the database allows can neither write sealed data nor look
+//! anybody up (docs/decisions/0013). Keys are never in the database; it holds a commitment to each, so that
+//! a wrong key with the right number is a definite error. To add a purpose: a number in [`KeyPurpose`], a list
+//! in [`super::KeyFile`], and what is derived from its keys here.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, LessSafeKey, UnboundKey},
     hkdf::{self, HKDF_SHA256},
     hmac::{self, HMAC_SHA256},
 };
-use data_encoding::BASE64;
-use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::{NoRandomness, random};
+use super::{KeyFile, KeyRingError};
 
-const KEY_LEN: usize = 32;
-/// The file's own version.
-const FORMAT: u32 = 1;
+pub(super) const KEY_LEN: usize = 32;
+/// Index keys that look-ups use: the primary one, and the one before or after it while leads move over. More
+/// would cost every look-up.
+pub const INDEX_KEYS_MAX: usize = 2;
 
 /// What a key is for. The numbers are stored beside the commitments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyPurpose {
     /// Seals content.
     Sealing = 1,
     /// Computes look-up values.
     Index = 2,
-    /// Signs checkpoints: not in the ring, but recorded like its keys.
-    Signing = 3,
+}
+
+impl KeyPurpose {
+    /// The purposes of the key ring's keys.
+    pub const ALL: [Self; 2] = [Self::Sealing, Self::Index];
+
+    /// The purpose with this number, if it is one of the key ring's.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|purpose| *purpose as i64 == number)
+    }
+
+    /// As commands and logs call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sealing => "sealing",
+            Self::Index => "index",
+        }
+    }
+}
+
+/// A key's name: its purpose and number, such as `sealing-2`. A number is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyName {
+    /// What the key is for.
+    pub purpose: KeyPurpose,
+    /// Its number among the keys of that purpose.
+    pub id: u32,
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.purpose.name(), self.id)
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let named = |(purpose, id): (&str, &str)| {
+            Some(Self {
+                purpose: KeyPurpose::ALL
+                    .into_iter()
+                    .find(|known| known.name() == purpose)?,
+                id: id.parse().ok()?,
+            })
+        };
+        text.split_once('-')
+            .and_then(named)
+            .ok_or("a key is named by its purpose and number, such as sealing-2")
+    }
 }
 
 /// A fingerprint of one key, safe to store beside what the key seals.
@@ -49,17 +96,47 @@ pub struct KeyCommitment {
     pub key_id: u32,
     /// Derived from the key by HKDF-SHA-256, 16 bytes.
     pub commitment: [u8; 16],
+    /// The generation of the ring that brought it.
+    pub generation: i64,
+}
+
+/// What may be told of a ring: everything but its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingFacts {
+    /// Raised by one with each change.
+    pub generation: i64,
+    /// The key that seals.
+    pub primary_sealing: u32,
+    /// The key of new look-up values.
+    pub primary_index: u32,
+    /// Commitments to every key.
+    pub keys: Vec<KeyCommitment>,
+}
+
+impl RingFacts {
+    /// The primary key of a purpose.
+    #[must_use]
+    pub fn primary(&self, purpose: KeyPurpose) -> KeyName {
+        let id = match purpose {
+            KeyPurpose::Sealing => self.primary_sealing,
+            KeyPurpose::Index => self.primary_index,
+        };
+        KeyName { purpose, id }
+    }
 }
 
 /// The keys in use.
 pub struct KeyRing {
     sealing: BTreeMap<u32, LessSafeKey>,
-    primary: u32,
-    email: hmac::Key,
-    phone: hmac::Key,
-    content: hmac::Key,
-    commitments: Vec<KeyCommitment>,
-    file: KeyFile,
+    index: BTreeMap<u32, IndexKeys>,
+    facts: RingFacts,
+}
+
+/// What is derived from one index key.
+pub(super) struct IndexKeys {
+    pub(super) email: hmac::Key,
+    pub(super) phone: hmac::Key,
+    pub(super) content: hmac::Key,
 }
 
 impl fmt::Debug for KeyRing {
@@ -68,166 +145,75 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// Why there is no key ring to work with.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyRingError {
-    /// The file cannot be read or written.
-    #[error("key ring {}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Others than the owner can read the file.
-    #[error("key ring {0}: readable by others; run: chmod 600 {0}", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is not a key ring. Its content is not repeated here.
-    #[error("key ring {}: {problem}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, as a constant.
-        problem: &'static str,
-    },
-    /// No keys can be made.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-}
-
-/// The file as written.
-#[derive(Serialize, Deserialize, ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-struct KeyFile {
-    format: u32,
-    primary_sealing: u32,
-    primary_index: u32,
-    sealing: Vec<KeyEntry>,
-    index: Vec<KeyEntry>,
-}
-
-#[derive(Serialize, Deserialize, ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-struct KeyEntry {
-    id: u32,
-    /// Base64 of 32 bytes.
-    key: String,
-}
-
 impl KeyRing {
     /// A ring with one fresh key for each purpose.
     pub fn generate() -> Result<Self, KeyRingError> {
-        let entry = |mut key: [u8; KEY_LEN]| {
-            let entry = KeyEntry {
-                id: 1,
-                key: BASE64.encode(&key),
-            };
-            key.zeroize();
-            vec![entry]
-        };
-        let file = KeyFile {
-            format: FORMAT,
-            primary_sealing: 1,
-            primary_index: 1,
-            sealing: entry(random()?),
-            index: entry(random()?),
-        };
-        Self::from_file(file).map_err(|problem| malformed(Path::new(""), problem))
+        KeyFile::generate("")?.ring(Path::new(""))
     }
 
     /// The ring in this file.
     pub fn load(path: &Path) -> Result<Self, KeyRingError> {
-        let io = |source| KeyRingError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mode = fs::metadata(path).map_err(io)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(KeyRingError::Exposed {
-                path: path.to_owned(),
-            });
-        }
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(io)?);
-        // A parser's message may quote the line it fails on, and that line may be a key.
-        let file = toml::from_str(&text).map_err(|_| malformed(path, "not a key ring file"))?;
-        Self::from_file(file).map_err(|problem| malformed(path, problem))
+        KeyFile::load(path)?.ring(path)
     }
 
-    /// Writes the ring to a new file that only its owner can read; fails if there is one already.
-    pub fn create(&self, path: &Path) -> Result<(), KeyRingError> {
-        let io = |source| KeyRingError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let text = toml::to_string(&self.file).map_err(|_| malformed(path, "cannot be written"))?;
-        let text = Zeroizing::new(format!(
-            "# Keys of lead-intake. Keep a copy apart from every copy of the database:\n\
-             # without it no lead can be read, with it every lead can.\n{text}"
-        ));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(io)?;
-        // The name must be as durable as the content: leads are sealed with these keys from now on.
-        path.parent()
-            .map_or(Ok(()), |dir| fs::File::open(dir)?.sync_all())
-            .map_err(io)
-    }
-
-    fn from_file(file: KeyFile) -> Result<Self, &'static str> {
-        if file.format != FORMAT {
-            return Err("written by another version of lead-intake");
-        }
+    pub(super) fn from_file(file: &KeyFile) -> Result<Self, &'static str> {
         let mut sealing = BTreeMap::new();
-        let mut commitments = Vec::new();
+        let mut index = BTreeMap::new();
+        let mut keys = Vec::new();
         for entry in &file.sealing {
-            let secret = Secret::decode(entry)?;
+            let secret = Secret::decode(&entry.key)?;
             let key = UnboundKey::new(&AES_256_GCM_SIV, &*secret.derive(b"seal"))
                 .map_err(|_| "a key cannot be used")?;
             if sealing.insert(entry.id, LessSafeKey::new(key)).is_some() {
                 return Err("a key number stands twice");
             }
-            commitments.push(secret.commitment(KeyPurpose::Sealing, entry.id));
+            keys.push(secret.commitment(KeyPurpose::Sealing, entry.id, entry.generation));
+        }
+        for entry in &file.index {
+            let secret = Secret::decode(&entry.key)?;
+            let key = |label: &[u8]| hmac::Key::new(HMAC_SHA256, &*secret.derive(label));
+            let derived = IndexKeys {
+                email: key(b"index email"),
+                phone: key(b"index phone"),
+                content: key(b"index content"),
+            };
+            if index.insert(entry.id, derived).is_some() {
+                return Err("a key number stands twice");
+            }
+            keys.push(secret.commitment(KeyPurpose::Index, entry.id, entry.generation));
         }
         if !sealing.contains_key(&file.primary_sealing) {
             return Err("the primary sealing key is missing");
         }
-        let index = file
-            .index
-            .iter()
-            .find(|entry| entry.id == file.primary_index);
-        let secret = Secret::decode(index.ok_or("the primary index key is missing")?)?;
-        commitments.push(secret.commitment(KeyPurpose::Index, file.primary_index));
-        let key = |label: &[u8]| hmac::Key::new(HMAC_SHA256, &*secret.derive(label));
+        if !index.contains_key(&file.primary_index) {
+            return Err("the primary index key is missing");
+        }
+        if index.len() > INDEX_KEYS_MAX {
+            return Err("it has more than two index keys");
+        }
         Ok(Self {
             sealing,
-            primary: file.primary_sealing,
-            email: key(b"index email"),
-            phone: key(b"index phone"),
-            content: key(b"index content"),
-            commitments,
-            file,
+            index,
+            facts: RingFacts {
+                generation: file.generation,
+                primary_sealing: file.primary_sealing,
+                primary_index: file.primary_index,
+                keys,
+            },
         })
     }
 
-    /// Commitments to every key of the ring.
+    /// What may be told of it.
     #[must_use]
-    pub fn commitments(&self) -> &[KeyCommitment] {
-        &self.commitments
+    pub fn facts(&self) -> &RingFacts {
+        &self.facts
     }
 
     /// The key that seals, with its number.
     pub(super) fn primary(&self) -> (u32, &LessSafeKey) {
-        // `from_file` made sure that the primary key is there.
-        (self.primary, &self.sealing[&self.primary])
+        // `from_file` made sure that the primary keys are there.
+        let id = self.facts.primary_sealing;
+        (id, &self.sealing[&id])
     }
 
     /// The key with this number.
@@ -235,16 +221,27 @@ impl KeyRing {
         self.sealing.get(&id)
     }
 
-    pub(super) fn email_key(&self) -> &hmac::Key {
-        &self.email
+    /// The key of new look-up values, with its number.
+    pub(super) fn primary_index(&self) -> (u32, &IndexKeys) {
+        let id = self.facts.primary_index;
+        (id, &self.index[&id])
     }
 
-    pub(super) fn phone_key(&self) -> &hmac::Key {
-        &self.phone
+    /// The index key with this number.
+    pub(super) fn index_key(&self, id: u32) -> Option<&IndexKeys> {
+        self.index.get(&id)
     }
 
-    pub(super) fn content_key(&self) -> &hmac::Key {
-        &self.content
+    /// Every index key.
+    pub(super) fn index_keys(&self) -> impl Iterator<Item = &IndexKeys> {
+        self.index.values()
+    }
+
+    /// The index key that is not primary, if there is one.
+    pub(super) fn other_index_key(&self) -> Option<&IndexKeys> {
+        let primary = self.facts.primary_index;
+        let mut others = self.index.iter().filter(|(id, _)| **id != primary);
+        others.next().map(|(_, keys)| keys)
     }
 }
 
@@ -252,9 +249,9 @@ impl KeyRing {
 struct Secret(hkdf::Prk);
 
 impl Secret {
-    fn decode(entry: &KeyEntry) -> Result<Self, &'static str> {
-        let bytes = BASE64
-            .decode(entry.key.as_bytes())
+    fn decode(key: &str) -> Result<Self, &'static str> {
+        let bytes = data_encoding::BASE64
+            .decode(key.as_bytes())
             .map_err(|_| "a key is not base64")?;
         let bytes = Zeroizing::new(bytes);
         if bytes.len() != KEY_LEN {
@@ -277,20 +274,14 @@ impl Secret {
         key
     }
 
-    fn commitment(&self, purpose: KeyPurpose, key_id: u32) -> KeyCommitment {
+    fn commitment(&self, purpose: KeyPurpose, key_id: u32, generation: i64) -> KeyCommitment {
         let mut commitment = [0; 16];
         commitment.copy_from_slice(&self.derive(b"commitment")[..16]);
         KeyCommitment {
             purpose,
             key_id,
             commitment,
+            generation,
         }
-    }
-}
-
-fn malformed(path: &Path, problem: &'static str) -> KeyRingError {
-    KeyRingError::Malformed {
-        path: path.to_owned(),
-        problem,
     }
 }

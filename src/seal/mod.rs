@@ -4,10 +4,14 @@
 //! look-up only. The rules: the database sees ciphertext and hashes; a hash goes with its row; whoever
 //! only writes gets a [`Sealer`], which cannot open anything. AES-256-GCM-SIV because a repeated random
 //! nonce then reveals no more than equality (RFC 8452). To add a field to the blob, append it in
-//! [`envelope`] and raise the version there; to add a look-up, derive one key more in [`keyring`].
+//! [`envelope`] and raise the version there; to add a look-up, derive one key more in [`keyring`], and have
+//! [`reseal`] move it to a new key.
 
 mod envelope;
+mod keyfile;
 mod keyring;
+mod live;
+mod reseal;
 
 use std::sync::Arc;
 
@@ -18,9 +22,13 @@ use aws_lc_rs::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use self::keyring::IndexKeys;
 pub use self::{
     envelope::UnsealError,
-    keyring::{KeyCommitment, KeyPurpose, KeyRing, KeyRingError},
+    keyfile::{KeyChangeError, KeyFile, KeyRingError},
+    keyring::{INDEX_KEYS_MAX, KeyCommitment, KeyName, KeyPurpose, KeyRing, RingFacts},
+    live::{FileMark, LiveKeyRing},
+    reseal::{NewSeal, OldSeal, ResealError, Resealer},
 };
 use crate::domain::{
     contact::{Email, Phone},
@@ -31,13 +39,24 @@ use crate::domain::{
 /// A keyed hash for look-up: HMAC-SHA-256, cut to 16 bytes.
 pub type BlindIndex = [u8; 16];
 
-/// The look-up values of a person.
+/// The look-up values of a lead.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SubjectIndex {
+pub struct LeadIndex {
     /// Of the e-mail.
     pub email: Option<BlindIndex>,
     /// Of the phone.
     pub phone: Option<BlindIndex>,
+}
+
+/// The look-up values of a person, under each index key of the ring: a lead has one of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SubjectIndex {
+    /// Of the e-mail.
+    pub email: [Option<BlindIndex>; INDEX_KEYS_MAX],
+    /// Of the phone.
+    pub phone: [Option<BlindIndex>; INDEX_KEYS_MAX],
+    /// The generation of the ring that they were computed with.
+    pub ring: i64,
 }
 
 /// A lead as the store takes it: sealed, and without anything that a reader of the database could use.
@@ -52,9 +71,15 @@ pub struct SealedLead {
     /// The key it is sealed with.
     pub key_id: u32,
     /// Look-up values.
-    pub index: SubjectIndex,
+    pub index: LeadIndex,
+    /// The key they are computed with, and `content_mac`.
+    pub index_key_id: u32,
     /// Keyed hash of the whole submission: tells a retry from another submission, and goes with the row.
     pub content_mac: BlindIndex,
+    /// The same by the ring's other index key, if it has one: what a retry of an older submission equals.
+    pub other_mac: Option<BlindIndex>,
+    /// The generation of the ring.
+    pub ring: i64,
     /// Why it may be processed.
     pub basis: LawfulBasis,
     /// Whether consent was given.
@@ -67,14 +92,14 @@ pub struct SealedLead {
 
 /// Seals, and cannot open.
 #[derive(Clone, Debug)]
-pub struct Sealer(Arc<KeyRing>);
+pub struct Sealer(Arc<LiveKeyRing>);
 
 /// Opens what was sealed, and computes look-up values.
 #[derive(Clone, Debug)]
-pub struct Unsealer(Arc<KeyRing>);
+pub struct Unsealer(Arc<LiveKeyRing>);
 
 /// The machine's random source gave nothing: no new key, nonce or identifier can be made.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the machine's random source failed")]
 pub struct NoRandomness;
 
@@ -88,9 +113,9 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
 }
 
 impl Sealer {
-    /// A sealer with the ring's primary key.
+    /// A sealer with the ring's primary keys.
     #[must_use]
-    pub fn new(ring: Arc<KeyRing>) -> Self {
+    pub fn new(ring: Arc<LiveKeyRing>) -> Self {
         Self(ring)
     }
 
@@ -102,25 +127,31 @@ impl Sealer {
         let id = LeadId::new(now, id.try_into().map_err(|_| NoRandomness)?);
         let nonce = nonce.try_into().map_err(|_| NoRandomness)?;
         let content = lead.content.to_content();
-        let (key_id, key) = self.0.primary();
+        let ring = self.0.current();
+        let (key_id, key) = ring.primary();
+        let (index_key_id, index_keys) = ring.primary_index();
+        let other = ring.other_index_key();
         Ok(SealedLead {
             id,
             request_id: lead.request_id,
             sealed: envelope::seal(key, key_id, id, &content, nonce),
             key_id,
-            index: SubjectIndex {
+            index: LeadIndex {
                 email: lead
                     .content
                     .email
                     .as_ref()
-                    .map(|email| email_index(&self.0, email)),
+                    .map(|email| email_index(index_keys, email)),
                 phone: lead
                     .content
                     .phone
                     .as_ref()
-                    .map(|phone| phone_index(&self.0, phone)),
+                    .map(|phone| phone_index(index_keys, phone)),
             },
-            content_mac: content_mac(&self.0, lead, &content),
+            index_key_id,
+            content_mac: content_mac(index_keys, &Submitted::of(lead, &content)),
+            other_mac: other.map(|keys| content_mac(keys, &Submitted::of(lead, &content))),
+            ring: ring.facts().generation,
             basis: lead.basis,
             consent: lead.consent,
             notice_version: lead.notice_version.as_str().to_owned(),
@@ -136,78 +167,122 @@ pub struct Resealed {
     pub sealed: Vec<u8>,
     /// The key it is sealed with.
     pub key_id: u32,
-    /// Look-up values of what was corrected; those of other fields stay as they are.
-    pub index: SubjectIndex,
+    /// Look-up values of what was corrected, by the key of the lead's others; those stay as they are.
+    pub index: LeadIndex,
+    /// The generation of the ring.
+    pub ring: i64,
 }
 
 impl Sealer {
-    /// Seals the corrected content of a lead.
-    pub fn reseal(
+    /// Seals the corrected content of a lead whose look-up values are those of an index key.
+    pub fn seal_again(
         &self,
         id: LeadId,
+        index_key_id: u32,
         content: &Content,
         amendment: &Amendment,
-    ) -> Result<Resealed, NoRandomness> {
-        let (key_id, key) = self.0.primary();
+    ) -> Result<Resealed, SealAgainError> {
+        let ring = self.0.current();
+        let (key_id, key) = ring.primary();
+        let Some(index_keys) = ring.index_key(index_key_id) else {
+            self.0.look_again();
+            return Err(UnsealError::UnknownKey(index_key_id).into());
+        };
         let values = &amendment.values;
         Ok(Resealed {
             sealed: envelope::seal(key, key_id, id, content, random()?),
             key_id,
-            index: SubjectIndex {
-                email: values.email.as_ref().map(|it| email_index(&self.0, it)),
-                phone: values.phone.as_ref().map(|it| phone_index(&self.0, it)),
+            index: LeadIndex {
+                email: values.email.as_ref().map(|it| email_index(index_keys, it)),
+                phone: values.phone.as_ref().map(|it| phone_index(index_keys, it)),
             },
+            ring: ring.facts().generation,
         })
     }
+}
+
+/// Why a corrected lead cannot be sealed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum SealAgainError {
+    /// There is no nonce.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The lead's index key is not in the ring.
+    #[error(transparent)]
+    Unseal(#[from] UnsealError),
 }
 
 impl Unsealer {
     /// An unsealer with every key of the ring.
     #[must_use]
-    pub fn new(ring: Arc<KeyRing>) -> Self {
+    pub fn new(ring: Arc<LiveKeyRing>) -> Self {
         Self(ring)
     }
 
     /// Opens the content of a lead. Fails for a blob that was sealed for another lead, was changed in
-    /// any bit, or names a key that is not in the ring.
+    /// any bit, or names a key that is not in the ring; for that one the ring's file is read again.
     pub fn unseal(&self, id: LeadId, sealed: &[u8]) -> Result<Content, UnsealError> {
-        envelope::unseal(&self.0, id, sealed)
+        let opened = envelope::unseal(&self.0.current(), id, sealed);
+        if let Err(UnsealError::UnknownKey(_)) = opened {
+            self.0.look_again();
+        }
+        opened
     }
 
     /// The look-up values of a person.
     #[must_use]
     pub fn subject_index(&self, query: &SubjectQuery) -> SubjectIndex {
-        SubjectIndex {
-            email: query
-                .email
-                .as_ref()
-                .map(|email| email_index(&self.0, email)),
-            phone: query
-                .phone
-                .as_ref()
-                .map(|phone| phone_index(&self.0, phone)),
+        let ring = self.0.current();
+        let mut index = SubjectIndex {
+            ring: ring.facts().generation,
+            ..SubjectIndex::default()
+        };
+        for (place, keys) in ring.index_keys().take(INDEX_KEYS_MAX).enumerate() {
+            index.email[place] = query.email.as_ref().map(|email| email_index(keys, email));
+            index.phone[place] = query.phone.as_ref().map(|phone| phone_index(keys, phone));
+        }
+        index
+    }
+}
+
+fn email_index(keys: &IndexKeys, email: &Email) -> BlindIndex {
+    mac(&keys.email, &[email.lookup().as_bytes()])
+}
+
+fn phone_index(keys: &IndexKeys, phone: &Phone) -> BlindIndex {
+    mac(&keys.phone, &[phone.as_e164().as_bytes()])
+}
+
+/// A submission, as its keyed hash covers it.
+struct Submitted<'a> {
+    content: &'a Content,
+    notice_version: &'a str,
+    basis: LawfulBasis,
+    consent: bool,
+}
+
+impl<'a> Submitted<'a> {
+    fn of(lead: &'a NewLead, content: &'a Content) -> Self {
+        Self {
+            content,
+            notice_version: lead.notice_version.as_str(),
+            basis: lead.basis,
+            consent: lead.consent,
         }
     }
 }
 
-fn email_index(ring: &KeyRing, email: &Email) -> BlindIndex {
-    mac(ring.email_key(), &[email.lookup().as_bytes()])
-}
-
-fn phone_index(ring: &KeyRing, phone: &Phone) -> BlindIndex {
-    mac(ring.phone_key(), &[phone.as_e164().as_bytes()])
-}
-
-fn content_mac(ring: &KeyRing, lead: &NewLead, content: &Content) -> BlindIndex {
+fn content_mac(keys: &IndexKeys, submitted: &Submitted<'_>) -> BlindIndex {
+    let Submitted { content, .. } = submitted;
     mac(
-        ring.content_key(),
+        &keys.content,
         &[
             content.name.as_bytes(),
             content.company.as_bytes(),
             content.phone.as_bytes(),
             content.email.as_bytes(),
-            lead.notice_version.as_str().as_bytes(),
-            &[lead.basis as u8, u8::from(lead.consent)],
+            submitted.notice_version.as_bytes(),
+            &[submitted.basis as u8, u8::from(submitted.consent)],
         ],
     )
 }

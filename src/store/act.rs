@@ -8,7 +8,7 @@
 
 use super::{
     Amended, Candidate, Closed, Lifting, Rectification, Rectified, Restriction, Result, RightsCall,
-    StoreError, Withdrawal,
+    StoreError, StoredLead, Withdrawal,
     dialect::{Dialect, values},
     erase::DELETE_LEADS,
     sql::{LEAD_COLUMNS, Sql, candidate_columns, lead_at, statements},
@@ -29,11 +29,12 @@ statements! {
     LEAD = concat!("SELECT ", candidate_columns!(), " FROM lead WHERE lead.id = $1");
     UPDATE_LEAD = "UPDATE lead SET consent = $3, closed_at = $4, closed_outcome = $5, \
                    restrictions = $6, revision = $7 WHERE id = $1 AND revision = $2";
-    // An index is replaced with its field only.
+    // An index is replaced with its field only, and only under the key that it was computed with: resealing
+    // moves a lead to another one and leaves the revision.
     AMEND_LEAD = "UPDATE lead SET sealed = $3, key_id = $4, \
                   email_index = CASE WHEN $5 THEN $6 ELSE email_index END, \
                   phone_index = CASE WHEN $7 THEN $8 ELSE phone_index END \
-                  WHERE id = $1 AND revision = $2";
+                  WHERE id = $1 AND revision = $2 AND index_key_id = $9";
 }
 
 /// What an act did.
@@ -63,7 +64,8 @@ impl<DB: Dialect> Sql<DB> {
         }
         let transition = facts.apply(act, call.now, &RetentionPolicy::default())?;
         let amended = (order.amend)(&candidate.lead)?;
-        tx.amend(facts, order, &amended).await?;
+        tx.depends_on_ring(amended.resealed.ring);
+        tx.amend(&candidate.lead, order, &amended).await?;
         // What is replaced lies in the log until that is emptied.
         self.residue.left();
         self.finish(tx, Some(call), call.client_id, &candidate, transition)
@@ -290,21 +292,22 @@ impl<DB: Dialect> Tx<DB> {
 
     async fn amend(
         &mut self,
-        before: &LeadFacts,
+        before: &StoredLead,
         order: &Rectification<'_>,
         amended: &Amended,
     ) -> Result<()> {
         use crate::domain::lifecycle::FieldSet;
         let resealed = &amended.resealed;
         let row = values![
-            before.id.uuid(),
-            before.revision,
+            before.facts.id.uuid(),
+            before.facts.revision,
             resealed.sealed.as_slice(),
             i64::from(resealed.key_id),
             order.fields.contains(FieldSet::EMAIL),
             resealed.index.email,
             order.fields.contains(FieldSet::PHONE),
             resealed.index.phone,
+            i64::from(before.index_key_id),
         ];
         if self.execute(AMEND_LEAD, row).await? == 1 {
             Ok(())

@@ -23,7 +23,7 @@ use crate::{
 
 statements! {
     LOCK_HEAD = "UPDATE ledger_head SET sequence = sequence + $1 WHERE id = 1 \
-                 RETURNING sequence, hash, at";
+                 RETURNING sequence, hash, at, ring_min";
     MOVE_HEAD = "UPDATE ledger_head SET hash = $1, at = $2 WHERE id = 1";
 }
 
@@ -47,6 +47,8 @@ impl<DB: Dialect> Tx<DB> {
         let row = rows
             .first()
             .ok_or(StoreError::Corrupt("the ledger has no head"))?;
+        // With the head locked it cannot be raised any more before the commit.
+        self.check_ring(row.int(3)?)?;
         let mut head = Head {
             sequence: row.int(0)? - count,
             hash: to_hash(row.bytes(1)?)?,

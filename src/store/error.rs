@@ -4,7 +4,7 @@ use super::Selection;
 use crate::{
     domain::{lead::Incomplete, lifecycle::Barred},
     ledger::mirror::MirrorError,
-    seal::{KeyPurpose, NoRandomness, UnsealError},
+    seal::{KeyName, KeyPurpose, NoRandomness, SealAgainError, UnsealError},
 };
 
 /// The result of a store call.
@@ -41,9 +41,21 @@ pub enum StoreError {
     /// A key of the ring is not the one the database was written with.
     #[error("the keys do not belong to this database: {0:?} key {1} is another key")]
     ForeignKey(KeyPurpose, u32),
+    /// The key that signs checkpoints is not the one that the database knows.
+    #[error("the signing key does not belong to this database")]
+    ForeignSigningKey,
     /// The database was written with a key that the ring lacks.
     #[error("the keys do not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
+    /// The ring would seal or index with a key that was retired.
+    #[error("the key ring is not the one in use: {0} was retired; copy the newest one here")]
+    RetiredKey(KeyName),
+    /// The key ring is older than the database allows; nothing happened.
+    #[error("the key ring is older than the one in use: copy the newest one here")]
+    StaleRing,
+    /// The key ring was changed on two machines, in two ways.
+    #[error("the key ring was changed in another way on another machine: copy that one here")]
+    DivergedRing,
     /// The table of states does not allow the act.
     #[error(transparent)]
     Barred(#[from] Barred),
@@ -120,7 +132,29 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl From<SealAgainError> for StoreError {
+    fn from(error: SealAgainError) -> Self {
+        match error {
+            SealAgainError::NoRandomness(error) => error.into(),
+            SealAgainError::Unseal(error) => error.into(),
+        }
+    }
+}
+
 impl StoreError {
+    /// Whether the key ring is at fault, and not the database.
+    #[must_use]
+    pub fn is_about_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::ForeignKey(..)
+                | Self::MissingKey(..)
+                | Self::RetiredKey(_)
+                | Self::StaleRing
+                | Self::DivergedRing
+        )
+    }
+
     /// Whether a uniqueness constraint refused the write.
     pub(super) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(DatabaseError(sqlx::Error::Database(error)))

@@ -23,14 +23,14 @@ use crate::{
     clock::from_micros,
     domain::{lead::LeadId, retention::RetentionPolicy},
     ledger::{EntryKind, NewEntry},
-    seal::{BlindIndex, SealedLead},
+    seal::SealedLead,
 };
 
 pub(super) static INSERT_LEADS: Bulk = Bulk::new(
     "INSERT INTO lead (id, sealed, key_id, email_index, phone_index, content_mac, lawful_basis, \
-     consent, notice_version, submitted_at, restrictions, revision)",
+     consent, notice_version, submitted_at, restrictions, revision, index_key_id)",
     &[
-        Uuid, Bytes, Int, Bytes, Bytes, Bytes, Int, Bool, Text, Int, Int, Int,
+        Uuid, Bytes, Int, Bytes, Bytes, Bytes, Int, Bool, Text, Int, Int, Int, Int,
     ],
     "",
 );
@@ -50,7 +50,7 @@ type RequestKey = (i64, uuid::Uuid);
 struct Earlier {
     submission: bool,
     /// Identifier, content and time of its lead, if that is still there.
-    lead: Option<(LeadId, BlindIndex, i64)>,
+    lead: Option<(LeadId, Vec<u8>, i64)>,
 }
 
 #[async_trait]
@@ -130,7 +130,7 @@ impl<DB: Dialect> Sql<DB> {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        let mut values = Vec::with_capacity(places.len() * 12);
+        let mut values = Vec::with_capacity(places.len() * 13);
         let mut entries = Vec::with_capacity(places.len());
         for place in places {
             let Job {
@@ -149,7 +149,9 @@ impl<DB: Dialect> Sql<DB> {
                 lead.submitted_at.as_microsecond(),
                 0,
                 1,
+                i64::from(lead.index_key_id),
             ]);
+            tx.depends_on_ring(lead.ring);
             let entry = NewEntry::new(EntryKind::Submitted, *client_id);
             entries.push(entry.lead(lead.id).request(lead.request_id));
         }
@@ -193,9 +195,7 @@ impl<DB: Dialect> Sql<DB> {
         for (sql, values) in DB::bulk(&FIND_REQUESTS, keys) {
             for row in DB::fetch(&mut connection, sql, values).await? {
                 let lead = match (row.opt_uuid(3)?, row.opt_bytes(4)?, row.opt_int(5)?) {
-                    (Some(id), Some(mac), Some(at)) => {
-                        Some((id.into(), mac.try_into().unwrap_or_default(), at))
-                    }
+                    (Some(id), Some(mac), Some(at)) => Some((id.into(), mac, at)),
                     _ => None,
                 };
                 let submission = row.int(2)? == EntryKind::Submitted as i64;
@@ -214,13 +214,21 @@ fn stored(lead: &SealedLead) -> Submission {
 }
 
 fn answer_repeat(earlier: &Earlier, lead: &SealedLead) -> Submission {
-    match earlier.lead {
+    match &earlier.lead {
         _ if !earlier.submission => Submission::RequestIdReused,
         None => Submission::LeadErased,
-        Some((id, mac, at)) if mac == lead.content_mac => Submission::Stored {
-            id,
-            submitted_at: from_micros(at),
+        Some((id, mac, at)) if is_same(mac, lead) => Submission::Stored {
+            id: *id,
+            submitted_at: from_micros(*at),
         },
         Some(_) => Submission::RequestIdReused,
     }
+}
+
+/// Whether a stored submission was the one that comes again, by the hash under either index key. Without a hash
+/// (the lead was corrected, and its index key rotated) the key of the submission alone has to do.
+fn is_same(stored_mac: &[u8], again: &SealedLead) -> bool {
+    stored_mac.is_empty()
+        || stored_mac == again.content_mac
+        || again.other_mac.is_some_and(|mac| stored_mac == mac)
 }

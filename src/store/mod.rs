@@ -1,6 +1,6 @@
 //! Where leads lie: one generic implementation over SQLite and PostgreSQL.
 //!
-//! How to read it: a trait for each capability stands here, so that a service holds no more than it may use
+//! How to read it: a trait for each capability stands here (that of keys in [`rotation`]), so that a service holds no more than it may use
 //! ([`IntakeStore`] cannot read leads); [`sql::SqlStore`] implements them all, a file for each; what the databases do
 //! differently is in [`dialect`]. The rules: one call is one method is one transaction, its ledger entries
 //! included, appended last ([`append`]); statements are constants beside their use, the same text for both
@@ -26,10 +26,13 @@ mod object;
 mod open;
 mod privacy;
 mod repeat;
+mod reseal;
 mod residue;
 mod restore;
 mod rights;
+mod rotation;
 mod signal;
+mod signing;
 mod sql;
 mod statistics;
 mod sweep;
@@ -53,6 +56,7 @@ pub use self::{
         Lifting, Objection, Rectification, Rectified, Restriction, RightsCall, Selection,
         SubjectLookup, Withdrawal,
     },
+    rotation::{KeyCounts, KeyRecord, KeyStore, NewSeals, ResealBatch, RingState, Walk},
     sql::all_statements,
     statistics::{LeadCount, OpenRequests, Statistics},
     sweep::{Batch, Claim, Claimed, Overdue, Preview, Turn},
@@ -67,7 +71,7 @@ use crate::{
         Against, Entry, Head, Verification,
         mirror::{Line, Mirror},
     },
-    seal::{KeyCommitment, SealedLead},
+    seal::SealedLead,
 };
 
 /// A caller, as its token proves it.
@@ -194,6 +198,8 @@ pub struct StoredLead {
     pub facts: LeadFacts,
     /// What is.
     pub sealed: Vec<u8>,
+    /// The key of its look-up values.
+    pub index_key_id: u32,
 }
 
 /// Answers the rights of people.
@@ -371,16 +377,13 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Whether the database answers and takes writes, and the mirror too.
     async fn ping(&self) -> Result<()>;
 
-    /// Records the ring's keys on first use; later refuses a ring whose keys are others. Or the signing key.
-    async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()>;
-
     /// Removes what deletions leave behind in the database's files; `false` while a reader holds it.
     async fn clean_up(&self) -> Result<bool>;
 
-    /// Whether a key ring was recorded: from then on only that one will do.
-    async fn has_keys(&self) -> Result<bool>;
+    /// Records the key that signs checkpoints on first use; later refuses another one.
+    async fn check_signing_key(&self, commitment: [u8; 16]) -> Result<()>;
 
-    /// Whether a signing key was recorded, in the same way.
+    /// Whether a signing key was recorded.
     async fn has_signing_key(&self) -> Result<bool>;
 
     /// The identity of the database: the genesis of its ledger and the name of its checkpoints are made of it.
@@ -403,6 +406,7 @@ pub trait Store:
     + LedgerStore
     + MirrorStore
     + ClientStore
+    + KeyStore
     + AdminStore
 {
 }
@@ -416,6 +420,7 @@ impl<T> Store for T where
         + LedgerStore
         + MirrorStore
         + ClientStore
+        + KeyStore
         + AdminStore
 {
 }

@@ -33,7 +33,7 @@ use crate::{
         genesis,
         mirror::{Mirror, on_disk},
     },
-    seal::{KeyCommitment, random},
+    seal::random,
 };
 
 statements! {
@@ -358,12 +358,8 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         }
     }
 
-    async fn check_keys(&self, commitments: &[KeyCommitment]) -> Result<()> {
-        self.sql.check_keys(commitments).await
-    }
-
-    async fn has_keys(&self) -> Result<bool> {
-        self.sql.has_keys().await
+    async fn check_signing_key(&self, commitment: [u8; 16]) -> Result<()> {
+        self.sql.check_signing_key(commitment).await
     }
 
     async fn has_signing_key(&self) -> Result<bool> {

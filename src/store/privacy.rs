@@ -32,11 +32,12 @@ use crate::{
 };
 
 statements! {
-    // The identifiers are in order of time, so this is oldest first.
+    // By the values of each index key. The identifiers are in order of time, so this is oldest first.
     CANDIDATES = concat!(
         "SELECT ", candidate_columns!(), " FROM lead \
-         WHERE lead.email_index = $1 OR lead.phone_index = $2 \
-         ORDER BY lead.id LIMIT $3"
+         WHERE lead.email_index = $1 OR lead.email_index = $2 \
+         OR lead.phone_index = $3 OR lead.phone_index = $4 \
+         ORDER BY lead.id LIMIT $5"
     );
     REQUEST_ENTRY = "SELECT kind, sequence, detail FROM ledger WHERE client_id = $1 AND request_id = $2";
     ADD_REQUEST = "INSERT INTO rights_request (client_id, request_id, kind, detail, verification, \
@@ -204,7 +205,10 @@ impl<DB: Dialect> Tx<DB> {
     /// The leads that are the person's, and those that may be.
     pub(super) async fn select(&mut self, subject: &SubjectLookup<'_>) -> Result<Selection> {
         let limit = i64::try_from(CANDIDATES_MAX).unwrap_or(i64::MAX - 1) + 1;
-        let values = values![subject.index.email, subject.index.phone, limit];
+        let ([email, other_email], [phone, other_phone]) =
+            (subject.index.email, subject.index.phone);
+        let values = values![email, other_email, phone, other_phone, limit];
+        self.depends_on_ring(subject.index.ring);
         let mut selection = Selection::default();
         for row in self.fetch(CANDIDATES, values).await? {
             let candidate = candidate_at(&row)?;

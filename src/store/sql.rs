@@ -13,11 +13,11 @@ use super::{
     dialect::{Columns, Dialect, Value},
     erase, feed,
     group::Queue,
-    intake, keys, ledger, mirror, open, privacy, repeat,
+    intake, keys, ledger, mirror, open, privacy, repeat, reseal,
     residue::Residue,
     restore,
     signal::{self, Signal},
-    statistics, sweep,
+    signing, statistics, sweep,
 };
 use crate::{
     clock::{SharedClock, from_micros},
@@ -107,8 +107,10 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         open::STATEMENTS,
         privacy::STATEMENTS,
         repeat::STATEMENTS,
+        reseal::STATEMENTS,
         restore::STATEMENTS,
         signal::STATEMENTS,
+        signing::STATEMENTS,
         statistics::STATEMENTS,
         sweep::STATEMENTS,
     ];
@@ -138,7 +140,7 @@ macro_rules! lead_columns {
     () => {
         "lead.id, lead.sealed, lead.lawful_basis, lead.consent, lead.notice_version, \
          lead.submitted_at, lead.closed_at, lead.closed_outcome, lead.restrictions, \
-         lead.revision"
+         lead.revision, lead.index_key_id"
     };
 }
 pub(super) use lead_columns;
@@ -156,12 +158,13 @@ macro_rules! candidate_columns {
 pub(super) use candidate_columns;
 
 /// The number of columns that [`lead_at`] reads.
-pub(super) const LEAD_COLUMNS: usize = 10;
+pub(super) const LEAD_COLUMNS: usize = 11;
 
 /// Reads a lead from the columns of `lead_columns!`, which begin at `start`.
 pub(super) fn lead_at(row: &impl Columns, start: usize) -> Result<StoredLead> {
     Ok(StoredLead {
         sealed: row.bytes(start + 1)?,
+        index_key_id: keys::key_id(row.int(start + 10)?)?,
         facts: LeadFacts {
             id: LeadId::from(row.uuid(start)?),
             basis: LawfulBasis::from_number(row.int(start + 2)?)

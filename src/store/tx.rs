@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::{Pool, Transaction};
 
 use super::{
-    Result,
+    Result, StoreError,
     bulk::Bulk,
     dialect::{Dialect, Value},
     sql::Sql,
@@ -15,6 +15,8 @@ use crate::ledger::mirror::{Mirror, RequestFacts, WrittenAhead};
 /// A transaction that writes. Dropped without [`Tx::commit`], it is rolled back.
 pub(super) struct Tx<DB: Dialect> {
     inner: Transaction<'static, DB>,
+    /// The generation of the key ring that it depends on.
+    ring: i64,
     /// Where what ends or limits processing is written ahead.
     pub(super) mirror: Option<Arc<Mirror>>,
     /// What is recorded of the person's request that this transaction answers.
@@ -38,10 +40,26 @@ impl<DB: Dialect> Tx<DB> {
     pub(super) async fn begin(pool: &Pool<DB>) -> Result<Self> {
         Ok(Self {
             inner: pool.begin_with(DB::BEGIN_WRITE).await?,
+            ring: i64::MAX,
             mirror: None,
             request: None,
             ahead: None,
         })
+    }
+
+    /// Says that what is written was sealed, or looked up, with a key ring of this generation. If that is too
+    /// old when the head is locked, [`Tx::append`] fails.
+    pub(super) fn depends_on_ring(&mut self, generation: i64) {
+        self.ring = self.ring.min(generation);
+    }
+
+    /// Fails if the key ring that this depends on is older than the database allows.
+    pub(super) fn check_ring(&self, ring_min: i64) -> Result<()> {
+        if self.ring < ring_min {
+            Err(StoreError::StaleRing)
+        } else {
+            Ok(())
+        }
     }
 
     /// Runs a statement; gives the number of rows it changed.

@@ -529,7 +529,7 @@ async fn reflection_can_be_off() {
         prover: None,
         witness: None,
         store: world.open().await,
-        keys: world.keys.clone(),
+        keys: lead_intake::seal::LiveKeyRing::fixed(world.keys.clone()),
         clock: world.clock.clone(),
         notices: Arc::new(NoticeRegistry::shipped(&world.settings.controller).unwrap()),
         settings: world.settings.clone(),

@@ -87,7 +87,7 @@ on_both! {
 
 /// What is sealed, or under keys, in the database.
 async fn sealed(scenario: &Scenario) -> Vec<Vec<u8>> {
-    let mut raw = Raw::connect(&scenario.house.database_url()).await;
+    let mut raw = Raw::at(&scenario.house.database_url()).await;
     let bytes = raw.bytes(SEALED).await;
     raw.close().await;
     assert!(!bytes.is_empty());

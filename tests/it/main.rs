@@ -26,6 +26,7 @@ mod erasure;
 mod export;
 mod export_receipts;
 mod feed;
+mod keys;
 mod leaks;
 mod main_job;
 mod matching;

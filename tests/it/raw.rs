@@ -17,10 +17,10 @@ pub enum Raw {
 
 impl Raw {
     pub async fn open(world: &World) -> Self {
-        Self::connect(&world.url).await
+        Self::at(&world.url).await
     }
 
-    pub async fn connect(url: &StoreUrl) -> Self {
+    pub async fn at(url: &StoreUrl) -> Self {
         match url {
             StoreUrl::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path);

@@ -108,6 +108,7 @@ on_both! {
                 "content_mac",
                 "email_index",
                 "id",
+                "index_key_id",
                 "key_id",
                 "lawful_basis",
                 "notice_version",
@@ -120,7 +121,7 @@ on_both! {
         );
         let tables: BTreeSet<&str> = columns.keys().map(|(table, _)| table.as_str()).collect();
         let known = [
-            "acknowledgement", "client", "consumer", "delivery", "key_commitment", "lead", "ledger", "ledger_head", "rights_request", "store", "sweep", "token", "withheld",
+            "acknowledgement", "client", "consumer", "delivery", "key_commitment", "key_ring", "lead", "ledger", "ledger_head", "rights_request", "store", "sweep", "token", "withheld",
         ];
         assert_eq!(tables, BTreeSet::from(known));
     }
@@ -186,19 +187,19 @@ on_both! {
     async fn a_foreign_key_ring_is_refused(backend: Backend) {
         let world = World::new(backend).await;
         let store = world.open().await;
-        let own = world.keys.commitments();
+        let own = world.keys.facts();
         store.check_keys(own).await.unwrap();
 
         let foreign = KeyRing::generate().unwrap();
-        let refused = store.check_keys(foreign.commitments()).await.unwrap_err();
+        let refused = store.check_keys(foreign.facts()).await.unwrap_err();
         assert!(matches!(refused, StoreError::ForeignKey(_, 1)), "{refused:?}");
 
         // The same number with one bit changed, for each purpose.
-        for place in 0..own.len() {
-            let mut changed = own.to_vec();
-            changed[place].commitment[0] ^= 1;
+        for place in 0..own.keys.len() {
+            let mut changed = own.clone();
+            changed.keys[place].commitment[0] ^= 1;
             let refused = store.check_keys(&changed).await.unwrap_err();
-            let purpose = own[place].purpose;
+            let purpose = own.keys[place].purpose;
             assert!(
                 matches!(refused, StoreError::ForeignKey(of, 1) if of == purpose),
                 "{refused:?}"
@@ -206,11 +207,10 @@ on_both! {
         }
 
         // A foreign ring whose keys have numbers of their own looks, at first, like new keys.
-        let renumbered: Vec<KeyCommitment> = foreign
-            .commitments()
-            .iter()
-            .map(|key| KeyCommitment { key_id: 7, ..*key })
-            .collect();
+        let mut renumbered = foreign.facts().clone();
+        for key in &mut renumbered.keys {
+            key.key_id = 7;
+        }
         let refused = store.check_keys(&renumbered).await.unwrap_err();
         assert!(matches!(refused, StoreError::MissingKey(_, 1)), "{refused:?}");
         store.check_keys(own).await.unwrap();
@@ -219,16 +219,13 @@ on_both! {
         assert!(!store.has_signing_key().await.unwrap());
         let signing = world.signer.commitment();
         for _ in 0..2 {
-            store.check_keys(&[signing]).await.unwrap();
+            store.check_signing_key(signing).await.unwrap();
             assert!(store.has_signing_key().await.unwrap());
             store.check_keys(own).await.unwrap();
         }
         let other = SigningKey::generate(world.signer.verifier().name()).unwrap();
-        let refused = store.check_keys(&[other.commitment()]).await.unwrap_err();
-        assert!(matches!(refused, StoreError::ForeignKey(KeyPurpose::Signing, 1)), "{refused:?}");
-        let renumbered = KeyCommitment { key_id: 2, ..other.commitment() };
-        let refused = store.check_keys(&[renumbered]).await.unwrap_err();
-        assert!(matches!(refused, StoreError::MissingKey(KeyPurpose::Signing, 1)), "{refused:?}");
+        let refused = store.check_signing_key(other.commitment()).await.unwrap_err();
+        assert!(matches!(refused, StoreError::ForeignSigningKey), "{refused:?}");
         store.close().await;
     }
 
@@ -237,20 +234,22 @@ on_both! {
     async fn an_incomplete_key_ring_is_refused(backend: Backend) {
         let world = World::new(backend).await;
         let store = world.open().await;
-        let own = world.keys.commitments();
-        for purpose in [KeyPurpose::Sealing, KeyPurpose::Index] {
-            let rest: Vec<_> = own.iter().copied().filter(|key| key.purpose != purpose).collect();
+        let own = world.keys.facts();
+        for purpose in KeyPurpose::ALL {
+            let mut rest = own.clone();
+            rest.keys.retain(|key| key.purpose != purpose);
             let refused = store.check_keys(&rest).await.unwrap_err();
             assert!(
                 matches!(refused, StoreError::MissingKey(of, 1) if of == purpose),
                 "{refused:?}"
             );
         }
-        let mut rotated = own.to_vec();
-        rotated.push(KeyCommitment {
+        let mut rotated = own.clone();
+        rotated.keys.push(KeyCommitment {
             purpose: KeyPurpose::Sealing,
             key_id: 2,
             commitment: [9; 16],
+            generation: 1,
         });
         store.check_keys(&rotated).await.unwrap();
         let refused = store.check_keys(own).await.unwrap_err();

@@ -22,13 +22,11 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::super::chain::hash_of;
-use crate::seal::{KeyCommitment, KeyPurpose, NoRandomness, random};
+use crate::seal::{NoRandomness, random};
 
 /// The algorithm's number in signed notes: Ed25519.
 const ALGORITHM: u8 = 1;
 const KEY_LEN: usize = 32;
-/// The number of the only key in use, beside its commitment.
-const KEY_NUMBER: u32 = 1;
 /// No key file is longer: a bound for what is read.
 const FILE_BYTES_MAX: u64 = 4096;
 
@@ -270,14 +268,10 @@ impl SigningKey {
 
     /// What the database keeps of it: of a public key a part of its hash will do.
     #[must_use]
-    pub fn commitment(&self) -> KeyCommitment {
+    pub fn commitment(&self) -> [u8; 16] {
         let mut commitment = [0; 16];
         commitment.copy_from_slice(&hash_of(&self.verifier.public)[..16]);
-        KeyCommitment {
-            purpose: KeyPurpose::Signing,
-            key_id: KEY_NUMBER,
-            commitment,
-        }
+        commitment
     }
 
     /// Signs a message.

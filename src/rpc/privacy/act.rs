@@ -57,7 +57,10 @@ impl Privacy {
         let content = self.unsealer.unseal(id, &stored.sealed)?;
         let amended = amendment.apply(&content)?;
         Ok(Amended {
-            resealed: self.sealer.reseal(id, &amended, amendment)?,
+            resealed: self
+                .sealer
+                .seal_again(id, stored.index_key_id, &amended, amendment)
+                .map_err(StoreError::from)?,
             differs: amended != content,
         })
     }

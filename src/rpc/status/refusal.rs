@@ -98,6 +98,8 @@ refusals! {
         "the server is stopping; connect again and go on from the last cursor";
     ReaderStalled = Unavailable, "READER_STALLED", SOON,
         "the stream was not read for 30 s; connect again and go on from the last cursor";
+    KeyRingStale = Unavailable, "KEY_RING_STALE", LATER,
+        "this replica's key ring is too old and is being read again; try again";
     Unavailable = Unavailable, "STORE_UNAVAILABLE", LATER,
         "the database does not answer; try again with the same request_id";
     MirrorUnavailable = Unavailable, "MIRROR_UNAVAILABLE", LATER,

@@ -47,7 +47,7 @@ on_both! {
             fs::remove_file(&file).unwrap();
             assert_eq!(look().await, Vec::<String>::new());
         }
-        let mut raw = Raw::connect(&url).await;
+        let mut raw = Raw::at(&url).await;
         raw.execute("CREATE TABLE leak (value TEXT)").await;
         raw.execute(&format!("INSERT INTO leak VALUES ('{VALUE}')")).await;
         let places = match backend {

@@ -8,7 +8,13 @@ pub mod prover;
 
 pub mod raw;
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use self::prover::SwitchedProver;
 use lead_intake::{
@@ -25,7 +31,7 @@ use lead_intake::{
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
     },
     rpc::intake::IntakeSettings,
-    seal::KeyRing,
+    seal::{KeyFile, KeyRing, LiveKeyRing},
     server::{Parts, Server},
     store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
@@ -80,6 +86,8 @@ pub struct World {
     /// Signs the ledger's checkpoints, if its servers do.
     pub signer: Arc<SigningKey>,
     pub signs: bool,
+    /// The same ring as its file has it: what a rotation changes.
+    pub key_file: KeyFile,
     pub url: StoreUrl,
     pub tokens: Vec<(Role, Token)>,
     pub settings: IntakeSettings,
@@ -108,13 +116,15 @@ impl World {
             Backend::Sqlite => StoreUrl::Sqlite(dir.path().join("lead-intake.db")),
             Backend::Postgres => StoreUrl::from_str(&new_postgres_database().await).unwrap(),
         };
+        let key_file = KeyFile::generate("").unwrap();
         let mut world = Self {
             backend,
             clock: Arc::new(ManualClock::new(START.parse().unwrap())),
-            keys: Arc::new(KeyRing::generate().unwrap()),
             // Of no ledger; the store, once it is there, says of which it is.
             signer: Arc::new(SigningKey::generate("").unwrap()),
             signs: true,
+            keys: Arc::new(key_file.ring(Path::new("")).unwrap()),
+            key_file,
             url,
             tokens: Vec::new(),
             settings: IntakeSettings::default(),
@@ -122,8 +132,8 @@ impl World {
             dir,
         };
         let store = world.open().await;
-        store.check_keys(world.keys.commitments()).await.unwrap();
         world.signer = Arc::new(SigningKey::generate(&origin(store.store_id())).unwrap());
+        store.check_keys(world.keys.facts()).await.unwrap();
         for role in Role::ALL {
             let token = world.new_token(&store, role.name(), role).await;
             world.tokens.push((role, token));
@@ -199,6 +209,11 @@ impl World {
         self.start_with(|parts| parts).await
     }
 
+    /// The same with this key ring.
+    pub async fn start_with_keys(&self, keys: Arc<LiveKeyRing>) -> Replica {
+        self.start_with(|parts| Parts { keys, ..parts }).await
+    }
+
     /// The same with other parts.
     pub async fn start_with(&self, other: impl FnOnce(Parts) -> Parts) -> Replica {
         let store = self.open_to_serve().await;
@@ -213,7 +228,7 @@ impl World {
         });
         let parts = Parts {
             store: store.clone(),
-            keys: self.keys.clone(),
+            keys: LiveKeyRing::fixed(self.keys.clone()),
             prover: self.signs.then(|| prover.clone() as SharedProver),
             witness: Some(witness),
             clock: self.clock.clone(),
