@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Client, ClientStore, NewToken, Result, TokenRecord,
+    Client, ClientStore, Result,
     dialect::{Columns, Dialect, values},
     error::retrying,
     sql::{Sql, SqlStore, statements},
@@ -36,6 +36,40 @@ statements! {
 
 /// Live tokens a client may have: the one in use, and the next one while it is rolled out.
 const LIVE_TOKENS_MAX: i64 = 2;
+
+/// A token as stored: without its secret.
+#[derive(Clone, Debug)]
+pub struct TokenRecord {
+    /// Public identifier.
+    pub key_id: String,
+    /// Whose it is.
+    pub client: Client,
+    /// SHA-256 of the secret.
+    pub secret_hash: Vec<u8>,
+    /// End of its life.
+    pub not_after: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A token to be stored.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    /// Name of the client.
+    pub client: &'a str,
+    /// Its role.
+    pub role: i64,
+    /// How the CRM behind it relates to the controller, as numbered in `config`.
+    pub relation: i64,
+    /// Public identifier.
+    pub key_id: &'a str,
+    /// SHA-256 of the secret.
+    pub secret_hash: [u8; 32],
+    /// Now.
+    pub now: Timestamp,
+    /// End of its life.
+    pub not_after: Timestamp,
+}
 
 #[async_trait]
 impl<DB: Dialect> ClientStore for SqlStore<DB> {

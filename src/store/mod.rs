@@ -48,6 +48,7 @@ use uuid::Uuid;
 pub use self::{
     account::{Backlog, Cleared, Duties, Receipt, Recipient},
     backup::{Copied, SqliteFile},
+    client::{NewToken, TokenRecord},
     error::{Result, StoreError},
     open::{MirrorOptions, OpenOptions, StoreUrl, open},
     residue::CleanUp,
@@ -313,40 +314,6 @@ pub trait ClientStore: fmt::Debug + Send + Sync {
 
     /// Every client with its tokens.
     async fn clients(&self) -> Result<Vec<(Client, Option<TokenRecord>)>>;
-}
-
-/// A token as stored: without its secret.
-#[derive(Clone, Debug)]
-pub struct TokenRecord {
-    /// Public identifier.
-    pub key_id: String,
-    /// Whose it is.
-    pub client: Client,
-    /// SHA-256 of the secret.
-    pub secret_hash: Vec<u8>,
-    /// End of its life.
-    pub not_after: Timestamp,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A token to be stored.
-#[derive(Clone, Debug)]
-pub struct NewToken<'a> {
-    /// Name of the client.
-    pub client: &'a str,
-    /// Its role.
-    pub role: i64,
-    /// How the CRM behind it relates to the controller, as numbered in `config`.
-    pub relation: i64,
-    /// Public identifier.
-    pub key_id: &'a str,
-    /// SHA-256 of the secret.
-    pub secret_hash: [u8; 32],
-    /// Now.
-    pub now: Timestamp,
-    /// End of its life.
-    pub not_after: Timestamp,
 }
 
 /// Erases what has reached its time (Art. 5(1)(e)).

@@ -112,14 +112,18 @@ impl Scenario {
             // The secret, without what names the token.
             texts.extend([whole, &whole[20..60]]);
         }
-        let ring = fs::read_to_string(self.house.data().join("keys.toml")).unwrap();
-        let keys: Vec<_> = ring.split('"').filter(|word| word.len() == 44).collect();
-        assert_eq!(keys.len(), 2);
+        let read = |file| fs::read_to_string(self.house.data().join(file)).unwrap();
+        let (ring, signer) = (read("keys.toml"), read("checkpoint.key"));
+        let mut keys: Vec<_> = ring.split('"').filter(|word| word.len() == 44).collect();
+        assert!(keys.len() >= 2);
+        // `PRIVATE+KEY+<name>+<id>+<key>`: a byte that says of what kind it is, and the seed.
+        keys.push(signer.trim().splitn(5, '+').nth(4).unwrap());
         texts.extend(&keys);
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|key| BASE64.decode(key.as_bytes()).unwrap())
-            .collect();
+        let bytes = |key: &&str| BASE64.decode(key.as_bytes()).unwrap();
+        let mut keys: Vec<_> = keys.iter().map(bytes).collect();
+        let seed = keys.pop().unwrap();
+        assert_eq!(seed.len(), 33);
+        keys.push(seed[1..].to_vec());
         Needles::of(&texts, &keys)
     }
 
