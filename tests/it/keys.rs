@@ -54,13 +54,23 @@ impl Fleet {
         for place in 0..replicas {
             let data = fleet.data(place);
             if place > 0 {
-                fs::create_dir(&data).unwrap();
-                fs::copy(fleet.ring(0), fleet.ring(place)).unwrap();
+                fleet.add_replica(&data).await;
             }
             let replica = fleet.serve(place).await;
             fleet.replicas.push(replica);
         }
         fleet
+    }
+
+    /// What an operator does for one replica more: the keys of the first, and a mirror of its own.
+    async fn add_replica(&self, data: &Path) {
+        fs::create_dir(data).unwrap();
+        for key in ["keys.toml", "checkpoint.key"] {
+            fs::copy(self.data(0).join(key), data.join(key)).unwrap();
+        }
+        let data_dir = ("LEAD_INTAKE_DATA_DIR", data.to_str().unwrap());
+        let envs = [self.envs(), vec![data_dir]].concat();
+        run(&envs, &["mirror", "init"], "").await.with_code(0);
     }
 
     async fn serve(&self, place: usize) -> Binary {

@@ -181,6 +181,21 @@ on_both! {
         replica.stop().await;
     }
 
+    /// A correction that was committed, and that a restored backup lost before anything followed it, is no
+    /// correction that was cut off: what it corrected is known to be wrong, so nobody may use it.
+    async fn e4_a_correction_that_a_restore_lost_restricts(backend: Backend) {
+        let world = World::new(backend).await;
+        let (lead, _) = stopped_with_a_lead(&world).await;
+        let new = NewEntry::of(Event::Rectified(FieldSet::EMAIL), 3, lead, 0).request(new_id());
+        written_ahead(&world, head(&world).await, new).await.1.settled(true);
+        let replica = world.start().await;
+        let found = rights::find(&replica, "kari@example.no").await;
+        assert_eq!(found.leads[0].state(), pb::LeadState::Restricted);
+        assert!(ledger(&replica).await.iter().any(|it| it.kind() == pb::EntryKind::Restored));
+        verify(&replica).await;
+        replica.stop().await;
+    }
+
     /// A tail that a crash tore is cut and written again; a byte that was changed in what was signed is not
     /// passed over.
     async fn a_torn_tail_is_written_again(backend: Backend) {
