@@ -72,6 +72,8 @@ const RULES: &[(&str, &str)] = &[
         "GetErasureReceiptRequest.request_id",
         "custom(function = \"crate::rpc::rules::uuid\")",
     ),
+    ("GetErasureReceiptRequest.since_size", "range(min = 0)"),
+    ("GetCheckpointRequest.since_size", "range(min = 0)"),
     ("GetProcessingRecordRequest.language", "length(max = 16)"),
     (
         "RectifyLeadRequest.request_id",

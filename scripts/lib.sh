@@ -157,6 +157,29 @@ ensure_postgres() {
     die "no PostgreSQL $POSTGRES_MAJOR_MIN or newer, and it could not be installed: on Debian and Ubuntu, install the package postgresql"
 }
 
+# Exports LEAD_INTAKE_TEST_STRACE: a strace, with which the tests kill the program at exact points. Installs it if there
+# is none; without root it is unpacked under the directory given.
+ensure_strace() {
+    local unpacked="$1/strace"
+    if ! command -v strace >/dev/null && ! [ -x "$unpacked/usr/bin/strace" ]; then
+        apt_install strace || unpack_package strace "$unpacked" ||
+            die 'no strace, and it could not be installed: on Debian and Ubuntu, install the package strace'
+    fi
+    LEAD_INTAKE_TEST_STRACE="$(command -v strace || printf '%s' "$unpacked/usr/bin/strace")"
+    export LEAD_INTAKE_TEST_STRACE
+}
+
+# Without root: downloads one Debian package and unpacks it under the directory given.
+unpack_package() {
+    local package="$1" root="$2" download
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    download="$(mktemp -d)"
+    (cd "$download" && apt-get download "$package" >&2 && dpkg-deb -x ./*.deb "$root")
+    local status=$?
+    rm -rf "$download"
+    return "$status"
+}
+
 # Runs a command as the server's user, in its directory: PostgreSQL refuses to run as root, and
 # complains about a working directory that it cannot enter.
 as_postgres() (

@@ -26,6 +26,7 @@ use crate::{
 
 /// Where things are, if nobody says.
 const DATA_DIR: &str = "data";
+const MIRROR_DIR: &str = "ledger";
 const LISTEN: &str = "127.0.0.1:50051";
 const ADMIN_LISTEN: &str = "127.0.0.1:9464";
 /// Most connections to PostgreSQL, if nobody says.
@@ -61,6 +62,8 @@ pub struct ListenArgs {
 pub struct Config {
     /// Directory for keys, tokens, mirror and the SQLite file.
     pub data_dir: PathBuf,
+    /// Directory of the ledger's mirror: on another disk than the database, if it can be.
+    pub mirror_dir: PathBuf,
     /// The database.
     pub database: StoreUrl,
     /// Most connections to PostgreSQL.
@@ -88,6 +91,8 @@ struct ConfigFile {
     server: ServerSection,
     #[serde(default)]
     database: DatabaseSection,
+    #[serde(default)]
+    mirror: MirrorSection,
     controller: Option<Controller>,
     retention: Option<RetentionSection>,
     #[serde(default)]
@@ -113,6 +118,12 @@ struct ServerSection {
 struct DatabaseSection {
     url_file: Option<PathBuf>,
     connections_max: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MirrorSection {
+    dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -193,6 +204,10 @@ impl Config {
             .map_or(Ok(Region::default()), str::parse);
         Ok(Self {
             database: database(file.database.url_file, &data_dir)?,
+            mirror_dir: env::var_os("LEAD_INTAKE_MIRROR_DIR")
+                .map(PathBuf::from)
+                .or(file.mirror.dir)
+                .unwrap_or_else(|| data_dir.join(MIRROR_DIR)),
             data_dir,
             connections_max: file
                 .database

@@ -9,9 +9,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{Router, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost_reflect::DescriptorPool;
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::server::TcpIncoming};
+use tonic_health::server::HealthReporter;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     domain::notice::NoticeRegistry,
     export::Exporter,
     jobs,
+    ledger::{mirror::Witness, prover::SharedProver},
     pb::{
         self, crm_service_server::CrmServiceServer, intake_service_server::IntakeServiceServer,
         ledger_service_server::LedgerServiceServer, privacy_service_server::PrivacyServiceServer,
@@ -30,6 +32,7 @@ use crate::{
         ledger::Ledger,
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
+        proof::Proofs,
         status::Refusal,
     },
     seal::{LiveKeyRing, Sealer, Unsealer},
@@ -64,6 +67,10 @@ pub struct Parts {
     pub keys: Arc<LiveKeyRing>,
     /// The time.
     pub clock: SharedClock,
+    /// Who keeps the tree of the mirror and signs it. Without one there are no checkpoints.
+    pub witness: Option<Witness>,
+    /// What gives those to callers. Without one there are no proofs.
+    pub prover: Option<SharedProver>,
     /// The notices.
     pub notices: Arc<NoticeRegistry>,
     /// What the operator decides.
@@ -132,34 +139,17 @@ impl Server {
     }
 
     /// Serves until `stop` is cancelled, then finishes what is under way.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let (ready, is_ready) = watch::channel(false);
         let store = self.parts.store.clone();
-        let follower = jobs::follow_key_ring(store.clone(), self.parts.keys.clone(), stop.clone());
-        let follower = tokio::spawn(follower);
-        let watcher = tokio::spawn(jobs::watch_health(
-            store.clone(),
-            self.parts.keys.clone(),
-            reporter,
-            ready,
-            &SERVICES,
-            stop.clone(),
-        ));
-        let teller = tokio::spawn(jobs::tell_duties(
-            store.clone(),
-            self.parts.clock.clone(),
-            stop.clone(),
-        ));
-        let cleaner = tokio::spawn(jobs::clean_up(store.clone(), stop.clone()));
-        let sweeper = jobs::Sweeper {
-            store: store.clone(),
-            clock: self.parts.clock.clone(),
-            policy: self.parts.settings.retention,
-        };
-        let sweeper = tokio::spawn(sweeper.run(self.parts.sweep_every, stop.clone()));
+        // Ends after everything else, so that the mirror has it all.
+        let served = CancellationToken::new();
+        let follower = jobs::Follower::new(store.clone(), self.parts.witness.take());
+        let follower = follower.map(|it| tokio::spawn(it.run(served.clone())));
+        let mut jobs = start_jobs(&self.parts, reporter, ready, &stop);
         let admin = admin_routes(self.parts.metrics.clone(), is_ready);
-        let admin = tokio::spawn(serve_admin(self.admin, admin, stop.clone()));
+        jobs.push(tokio::spawn(serve_admin(self.admin, admin, stop.clone())));
         let routes = routes(&self.parts, health, &stop);
         let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
         let layers = tower::ServiceBuilder::new()
@@ -185,13 +175,54 @@ impl Server {
             () = drained => Ok(()),
         };
         stop.cancel();
-        for task in [watcher, teller, follower, admin, sweeper] {
-            let _ = timeout(DRAIN, task).await;
+        for job in jobs {
+            let _ = timeout(DRAIN, job).await;
         }
-        let _ = timeout(DRAIN, cleaner).await;
+        served.cancel();
+        if let Some(follower) = follower {
+            let _ = timeout(DRAIN, follower).await;
+        }
         store.close().await;
         result
     }
+}
+
+/// Starts what runs beside the calls and ends with them.
+fn start_jobs(
+    parts: &Parts,
+    reporter: HealthReporter,
+    ready: watch::Sender<bool>,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let (store, keys, clock) = (&parts.store, &parts.keys, &parts.clock);
+    let sweeper = jobs::Sweeper {
+        store: store.clone(),
+        clock: clock.clone(),
+        policy: parts.settings.retention,
+    };
+    let health = jobs::watch_health(
+        store.clone(),
+        keys.clone(),
+        reporter,
+        ready,
+        &SERVICES,
+        stop.clone(),
+    );
+    vec![
+        tokio::spawn(health),
+        tokio::spawn(jobs::follow_key_ring(
+            store.clone(),
+            keys.clone(),
+            stop.clone(),
+        )),
+        tokio::spawn(jobs::tell_duties(
+            store.clone(),
+            clock.clone(),
+            stop.clone(),
+        )),
+        tokio::spawn(sweeper.run(parts.sweep_every, stop.clone())),
+        tokio::spawn(jobs::clean_up(store.clone(), stop.clone())),
+    ]
 }
 
 /// The transport, with limits that tonic leaves open.
@@ -234,15 +265,18 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         controller: parts.settings.controller.clone(),
         retention,
     };
+    let proofs = Proofs::new(parts.prover.clone());
     let ledger = Ledger::new(
         parts.store.clone(),
         parts.store.clone(),
+        proofs.clone(),
+        parts.store.mirror().map(|mirror| mirror.dir().to_owned()),
         parts.clock.clone(),
         exporter.clone(),
     );
     let privacy = Privacy::new(
         parts.store.clone(),
-        Receipts::new(parts.store.clone(), parts.settings.erasure),
+        Receipts::new(parts.store.clone(), proofs, parts.settings.erasure),
         parts.keys.clone(),
         parts.clock.clone(),
         exporter,

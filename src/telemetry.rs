@@ -57,12 +57,22 @@ pub fn start_logs(format: LogFormat) {
         .try_init();
 }
 
-/// Makes panics print where they happened, and not what they say: a message may hold a value.
+/// Makes panics print where they happened, and not what they say: a message may hold a value. Goes to the log, or,
+/// for a command that has none, to standard error.
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
             .map_or_else(|| "?".to_owned(), ToString::to_string);
+        if !tracing::dispatcher::has_been_set() {
+            use std::io::Write as _;
+            // Nobody is left to be told if this fails.
+            let _ = writeln!(
+                std::io::stderr(),
+                "lead-intake: a fault in the program, at {place}"
+            );
+            return;
+        }
         let request_id = crate::rpc::observe::request_id();
         tracing::error!(place, request_id, "panic");
     }));

@@ -15,7 +15,7 @@ mod echo;
 mod report;
 mod server;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
@@ -51,6 +51,9 @@ struct Options {
     /// Which databases [default: all that there are]
     #[arg(long, value_enum)]
     store: Option<Stores>,
+    /// Another build of the program, to be measured side by side with this one
+    #[arg(long, value_name = "PROGRAM")]
+    beside: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -78,6 +81,8 @@ enum Subject {
     Sqlite,
     /// The service on a database of its own in this PostgreSQL server.
     Postgres(String),
+    /// Another build of the service, on the same store as one of the others.
+    Beside(PathBuf, Box<Self>),
 }
 
 impl Subject {
@@ -86,6 +91,19 @@ impl Subject {
             Self::Echo => "echo",
             Self::Sqlite => "sqlite",
             Self::Postgres(_) => "postgres",
+            Self::Beside(_, store) => match **store {
+                Self::Postgres(_) => "postgres, beside",
+                _ => "sqlite, beside",
+            },
+        }
+    }
+
+    /// The PostgreSQL server that it needs.
+    fn postgres(&self) -> Option<&str> {
+        match self {
+            Self::Postgres(url) => Some(url),
+            Self::Beside(_, store) => store.postgres(),
+            Self::Echo | Self::Sqlite => None,
         }
     }
 }
@@ -108,7 +126,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> anyhow::Result<()> {
-    let subjects = subjects(options.store)?;
+    let mut subjects = subjects(options.store)?;
+    if let Some(program) = &options.beside {
+        let stores = subjects.iter().skip(1).cloned();
+        let beside = |store| Subject::Beside(program.clone(), Box::new(store));
+        subjects.extend(stores.map(beside).collect::<Vec<_>>());
+    }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); subjects.len()];
     for round in 1..=options.rounds {
         for (subject, samples) in subjects.iter().zip(&mut samples) {

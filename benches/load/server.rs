@@ -72,6 +72,7 @@ impl Server {
             Subject::Sqlite | Subject::Postgres(_) => {
                 Command::new(env!("CARGO_BIN_EXE_lead-intake"))
             }
+            Subject::Beside(program, _) => Command::new(program),
         };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("LEAD_INTAKE_") {
@@ -84,7 +85,7 @@ impl Server {
             command.arg("serve").arg("--data-dir").arg(&data);
             command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         }
-        if let Subject::Postgres(url) = subject {
+        if let Some(url) = subject.postgres() {
             let (made, url) = Database::create(url).await?;
             command.env("LEAD_INTAKE_DATABASE_URL", url);
             database = Some(made);

@@ -65,6 +65,12 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
         store.ring_state().await?.generation,
     );
     say("key ring: ok, and that of this database");
+    if config.data_dir.join(setup::SIGNING_KEY).exists() || store.has_signing_key().await? {
+        setup::signing_key(&config, &store).await?;
+        say("signing key: ok, and that of this database");
+    } else {
+        say("signing key: none yet, the service makes it when it starts");
+    }
     if own < newest {
         print(&format!(
             "key ring: not the newest (generation {own} of {newest}): copy that one here"
@@ -72,13 +78,19 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     }
     setup::check_recipients(&*store, &notices).await?;
     say("recipients: ok, none that the privacy notice does not allow");
-    let found = store.verify().await?;
+    let against = setup::against(&config, &store)?;
+    let found = store.verify(&against).await?;
     store.close().await;
     let intact = found.fault.is_none();
     let entries = found.entries_checked;
     say(&format!(
-        "ledger: {} ({entries} entries)",
-        if intact { "intact" } else { "NOT INTACT" }
+        "ledger: {} ({entries} entries, {} of them in the mirror)",
+        found
+            .fault
+            .map_or("intact".to_owned(), |(fault, sequence)| format!(
+                "NOT INTACT: {fault:?} at entry {sequence}"
+            )),
+        found.entries_mirrored
     ));
     let today = SystemClock.now().to_zoned(TimeZone::UTC).date();
     let current = notices.current(today);

@@ -29,7 +29,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// An open stream notices within this time that the server is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The largest answer taken: a page of 1000 changes and an export of 10,000 leads fit.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The token, where no flag names one.
 const TOKEN: &str = "LEAD_INTAKE_TOKEN";
 

@@ -11,7 +11,7 @@ use super::{
     Verdict,
     answer::{AnswerArgs, LanguageArgs},
     privacy::due,
-    receipt::proof,
+    receipt::entries,
     say,
     show::{clean, clean_text, table, word},
     subject::{SubjectArgs, candidates, nothing},
@@ -124,7 +124,7 @@ fn outcomes(answer: &pb::EraseSubjectResponse, dry_run: bool) -> String {
     }
     let rows = candidates(&answer.unconfirmed);
     parts.extend(rows.map(|rows| format!("not touched:\n{rows}")));
-    parts.extend(answer.receipt.as_ref().map(proof));
+    parts.extend(answer.receipt.as_ref().map(entries));
     parts.push(due(answer.due_at.as_ref()));
     parts.join("\n")
 }

@@ -24,6 +24,15 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 /// Reads a JSON file, or standard input. `must` says what it must be; the parser's own text is not shown, as it may
 /// quote what it fails on.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path, must: &str) -> anyhow::Result<T> {
+    let content = read_text(path, INPUT_BYTES_MAX)?;
+    serde_json::from_str(&content).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        anyhow!("{}, line {line}, column {column}: {must}", path.display())
+    })
+}
+
+/// Reads a file, or standard input, of at most so many bytes.
+pub(super) fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<String> {
     let name = path.display();
     let source: Box<dyn Read> = if is_stdin(path) {
         Box::new(io::stdin())
@@ -32,17 +41,14 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path, must: &str) -> anyhow:
     };
     let mut content = String::new();
     source
-        .take(INPUT_BYTES_MAX + 1)
+        .take(bytes_max + 1)
         .read_to_string(&mut content)
         .with_context(|| format!("cannot read {name}"))?;
     ensure!(
-        content.len() as u64 <= INPUT_BYTES_MAX,
-        "{name} is larger than {INPUT_BYTES_MAX} bytes"
+        content.len() as u64 <= bytes_max,
+        "{name} is larger than {bytes_max} bytes"
     );
-    serde_json::from_str(&content).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        anyhow!("{name}, line {line}, column {column}: {must}")
-    })
+    Ok(content)
 }
 
 /// Where a document goes.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use anyhow::Context as _;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 
 use super::print;
 use crate::pb;
@@ -39,7 +39,7 @@ named! {
     LeadChange AcknowledgeLeadsResponse GetLeadResponse CloseLeadResponse
     FindSubjectResponse EraseSubjectResponse GetErasureReceiptResponse
     RectifyLeadResponse RestrictLeadResponse LiftRestrictionResponse ObjectToProcessingResponse
-    ListEntriesResponse VerifyLedgerResponse GetStatisticsResponse GetProcessingRecordResponse
+    ListEntriesResponse VerifyLedgerResponse GetCheckpointResponse GetStatisticsResponse GetProcessingRecordResponse
 }
 
 /// Prints a message for programs, over several lines.
@@ -52,12 +52,27 @@ pub(super) fn line<M: Named>(message: &M) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&value(message)?)?)
 }
 
-fn value<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
-    let descriptor = POOL
-        .as_ref()
+/// A message for a file, over several lines.
+pub(super) fn pretty<M: Named>(message: &M) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&value(message)?)? + "\n")
+}
+
+/// A message from such a file. Fields that the contract does not have are refused.
+pub(super) fn read<M: Named + Default>(text: &str) -> anyhow::Result<M> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let message = DynamicMessage::deserialize(descriptor::<M>()?, &mut deserializer)?;
+    deserializer.end()?;
+    Ok(M::decode(message.encode_to_vec().as_slice())?)
+}
+
+fn descriptor<M: Named>() -> anyhow::Result<MessageDescriptor> {
+    POOL.as_ref()
         .and_then(|pool| pool.get_message_by_name(M::NAME))
-        .context("the contract does not describe this answer")?;
-    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
+        .context("the contract does not describe this message")
+}
+
+fn value<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
+    let message = DynamicMessage::decode(descriptor::<M>()?, message.encode_to_vec().as_slice())?;
     let options = SerializeOptions::new().skip_default_fields(false);
     Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)
 }

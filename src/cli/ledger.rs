@@ -1,14 +1,24 @@
-//! `ledger verify|list`: what an auditor calls.
+//! `ledger verify|list|checkpoint`: what an auditor calls.
 
+mod offline;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::{
     Verdict,
     answer::AnswerArgs,
+    kept::{Kept, Since, verifier_key},
     say,
     show::{clean, table, time, word},
 };
-use crate::{pb, token::Role};
+use crate::{
+    ledger::notary::{Checkpoint, VerifierKey},
+    pb,
+    token::Role,
+};
 
 /// Arguments of `ledger`.
 #[derive(Debug, clap::Args)]
@@ -20,12 +30,42 @@ pub(super) struct LedgerArgs {
 #[derive(Debug, Subcommand)]
 enum LedgerCommand {
     /// Recompute the chain from the first entry to the head; exit code 3 if it does not hold
-    Verify {
-        #[command(flatten)]
-        answer: AnswerArgs,
-    },
+    ///
+    /// The server compares its database with its mirror and its last checkpoint. With --mirror a mirror, or a copy of
+    /// one, is verified here, without a server.
+    Verify(VerifyArgs),
     /// List entries in order
     List(ListArgs),
+    /// Print a signed checkpoint to keep; exit code 3 if it does not continue an earlier one
+    Checkpoint(CheckpointArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct VerifyArgs {
+    /// Verify the mirror in this directory, without a server
+    #[arg(long, value_name = "DIR")]
+    mirror: Option<PathBuf>,
+    /// The public key of the ledger, or the file with it, as its operator published it: without it no checkpoint is
+    /// believed
+    #[arg(long, value_name = "KEY|FILE", requires = "mirror")]
+    public_key: Option<String>,
+    /// A checkpoint that was kept, beside the mirror's own; may be given several times
+    #[arg(long, value_name = "FILE", requires = "public_key")]
+    checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    answer: AnswerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckpointArgs {
+    /// A checkpoint that was kept earlier, or a receipt with one: check that the new one continues it
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
+    /// The public key of the ledger, or the file with it, as its operator published it
+    #[arg(long, value_name = "KEY|FILE")]
+    public_key: Option<String>,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,9 +85,62 @@ struct ListArgs {
 
 pub(super) async fn run(args: &LedgerArgs) -> anyhow::Result<Verdict> {
     match &args.command {
-        LedgerCommand::Verify { answer } => verify(answer).await,
+        LedgerCommand::Verify(args) => match &args.mirror {
+            Some(dir) => {
+                let key = args.public_key.as_deref();
+                offline::verify(dir, key, &args.checkpoint, args.answer.is_json())
+            }
+            None => verify(&args.answer).await,
+        },
         LedgerCommand::List(args) => list(args).await,
+        LedgerCommand::Checkpoint(args) => checkpoint(args).await,
     }
+}
+
+async fn checkpoint(args: &CheckpointArgs) -> anyhow::Result<Verdict> {
+    let key = args.public_key.as_deref().map(verifier_key).transpose()?;
+    let kept = args.since.as_deref().map(Kept::read).transpose()?;
+    let since_size = kept.as_ref().map(Kept::claimed_size).transpose()?;
+    let session = args.answer.connect(Role::Auditor).await?;
+    let request = pb::GetCheckpointRequest {
+        since_size: since_size.unwrap_or(0),
+    };
+    let answer = session.answer(session.ledger().get_checkpoint(request).await)?;
+    // Without a key of the auditor's own it is the server's word, or that of the earlier checkpoint.
+    let named = answer.verifier_key.parse::<VerifierKey>();
+    let named = named.context("the server names no public key")?;
+    match continues(&answer, key.as_ref().unwrap_or(&named), kept.as_ref()) {
+        Ok(words) => {
+            args.answer
+                .print(&answer, |answer| answer.note.trim_end().to_owned())?;
+            say(&words);
+            Ok(Verdict::Yes)
+        }
+        Err(what) => {
+            say(&format!("NOT PROVEN: {what}"));
+            Ok(Verdict::No)
+        }
+    }
+}
+
+/// Checks a new checkpoint by itself and against the one that was kept.
+fn continues(
+    answer: &pb::GetCheckpointResponse,
+    key: &VerifierKey,
+    kept: Option<&Kept>,
+) -> Result<String, String> {
+    let new = Checkpoint::open(&answer.note, key)
+        .map_err(|error| format!("the checkpoint: {error} ({key})"))?;
+    let size = new.size;
+    let Some(kept) = kept else {
+        return Ok(format!("{size} entries, signed by {key}"));
+    };
+    let since = Since::new(answer.since_size, &answer.consistency);
+    let old = kept.ties(key, &new, &since)?;
+    Ok(format!(
+        "{size} entries, signed by {key}; the {} of the earlier checkpoint are their beginning",
+        old.size
+    ))
 }
 
 async fn verify(args: &AnswerArgs) -> anyhow::Result<Verdict> {
@@ -72,6 +165,18 @@ fn findings(answer: &pb::VerifyLedgerResponse) -> String {
     }];
     let hash = clean(&answer.head_hash);
     lines.push(format!("head: {} {hash}", answer.head_sequence));
+    if answer.entries_mirrored > 0 {
+        lines.push(format!(
+            "the mirror has {} of them, the same",
+            answer.entries_mirrored
+        ));
+    }
+    if answer.entries_signed > 0 {
+        lines.push(format!(
+            "a checkpoint signed the first {}",
+            answer.entries_signed
+        ));
+    }
     let unseen = answer.blind_to.iter();
     lines.extend(unseen.map(|class| format!("cannot see: {}", clean(class))));
     lines.join("\n")

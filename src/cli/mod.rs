@@ -13,6 +13,7 @@
 mod act;
 mod answer;
 mod asked;
+mod backup;
 mod check;
 mod client;
 mod connect;
@@ -21,8 +22,10 @@ mod erase;
 mod file;
 mod intake;
 mod json;
+mod kept;
 mod keys;
 mod ledger;
+mod mirror;
 mod privacy;
 mod pull;
 mod receipt;
@@ -40,7 +43,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigArgs;
+use crate::{config::ConfigArgs, telemetry};
 
 /// The contact-form backend that can prove it forgot you
 #[derive(Debug, Parser)]
@@ -74,7 +77,7 @@ enum Command {
     Export(privacy::ExportArgs),
     /// Erase a person (Art. 17)
     Erase(erase::EraseArgs),
-    /// Show who had the leads of an erasure, and who acknowledged it (Art. 19)
+    /// Show who had the leads of an erasure and who acknowledged it (Art. 19), keep its proof, verify it
     Receipt(receipt::ReceiptArgs),
     /// Correct a lead (Art. 16)
     Rectify(rectify::RectifyArgs),
@@ -86,7 +89,7 @@ enum Command {
     Object(act::ObjectArgs),
     /// Withdraw the consent to a lead (Art. 7(3))
     Withdraw(withdraw::WithdrawArgs),
-    /// Verify and list the ledger
+    /// Verify and list the ledger, and have its checkpoint
     Ledger(ledger::LedgerArgs),
     /// Count leads, late answers and open tombstones
     Stats(stats::StatsArgs),
@@ -96,6 +99,8 @@ enum Command {
     // Operator commands.
     /// Bring the database's schema up to date
     Migrate(ConfigArgs),
+    /// Copy the SQLite database, while the service runs or not
+    Backup(backup::BackupArgs),
     /// Check configuration, keys, database and privacy notice
     Check(ConfigArgs),
     /// Ask a running service whether it serves
@@ -106,6 +111,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Show what the retention rules are about to erase
     Retention(retention::RetentionArgs),
+    /// Look after the ledger's copy outside the database
+    Mirror(mirror::MirrorArgs),
 }
 
 /// What a command found, where that is a yes or no.
@@ -119,6 +126,7 @@ pub enum Verdict {
 
 /// Runs the command and gives the exit code.
 pub async fn run(cli: Cli) -> ExitCode {
+    telemetry::quiet_panics();
     let verdict = match cli.command {
         Command::Serve(args) => serve::run(args).await,
         Command::Submit(args) => intake::submit(&args).await,
@@ -140,11 +148,13 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Stats(args) => stats::run(&args).await,
         Command::Record(args) => record::run(&args).await,
         Command::Migrate(args) => setup::migrate(&args).await,
+        Command::Backup(args) => backup::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Healthcheck(args) => check::health(&args).await,
         Command::Client(args) => client::run(args).await,
         Command::Keys(args) => keys::run(&args).await,
         Command::Retention(args) => retention::run(&args).await,
+        Command::Mirror(args) => mirror::run(&args).await,
     };
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,

@@ -15,6 +15,7 @@ use crate::{
         contact::{Phone, Region},
         sweep::SWEEP_EVERY,
     },
+    ledger::prover::SharedProver,
     seal::LiveKeyRing,
     server::{Parts, Server},
     store::StoreUrl,
@@ -33,7 +34,6 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let config = Config::load(&args.config, &args.listen)?;
     telemetry::start_logs(config.log_format);
-    telemetry::quiet_panics();
     let metrics = telemetry::start_metrics();
     let notices = setup::notices(&config)?;
     setup::data_dir(&config.data_dir)?;
@@ -43,8 +43,10 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let _held = lock
         .try_write()
         .with_context(|| format!("another lead-intake uses {}", config.data_dir.display()))?;
-    let store = setup::open(&config, true).await?;
+    let store = setup::open_to_serve(&config).await?;
     let (keys, keys_are_new) = setup::key_ring(&config, &store).await?;
+    let (signer, signer_is_new) = setup::signing_key(&config, &store).await?;
+    let witness = setup::witness(&store, signer).await?;
     let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
     setup::check_recipients(&*store, &notices).await?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
@@ -53,6 +55,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let parts = Parts {
         store,
         keys,
+        prover: witness.as_ref().map(|it| it.prover() as SharedProver),
+        witness,
         clock: Arc::new(SystemClock),
         notices,
         settings: config.settings.clone(),
@@ -72,6 +76,12 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     if keys_are_new {
         say(&format!(
             "made {dir}/keys.toml: keep a copy apart from every copy of the database"
+        ));
+    }
+    if signer_is_new {
+        say(&format!(
+            "made {dir}/checkpoint.key, which signs checkpoints; publish {dir}/checkpoint.pub, \
+             which verifies them"
         ));
     }
     if tokens_are_new {

@@ -16,8 +16,16 @@ use crate::{
     clock::{Clock as _, SharedClock, SystemClock},
     config::{Config, ConfigArgs, ListenArgs},
     domain::notice::{Language, NoticeRegistry},
+    ledger::{
+        Against,
+        mirror::Witness,
+        notary::{self, Checkpoint, SigningKey},
+    },
     seal::{KeyFile, KeyRing, LiveKeyRing},
-    store::{self, Client, ClientStore, NewToken, OpenOptions, SharedStore, StoreError, StoreUrl},
+    store::{
+        self, Client, ClientStore, MirrorOptions, NewToken, OpenOptions, SharedStore, StoreError,
+        StoreUrl,
+    },
     token::{Role, Token},
 };
 
@@ -80,14 +88,110 @@ pub fn today() -> String {
     SystemClock.now().strftime("%Y-%m-%d").to_string()
 }
 
-/// Opens the store.
+/// The file with the key that signs checkpoints, in the data directory.
+pub const SIGNING_KEY: &str = "checkpoint.key";
+/// The file with its public half.
+const VERIFIER_KEY: &str = "checkpoint.pub";
+
+/// The key that signs this store's checkpoints, made and recorded as the key ring is; its public half is written
+/// beside it. Gives whether it was made now.
+pub async fn signing_key(
+    config: &Config,
+    store: &SharedStore,
+) -> anyhow::Result<(Arc<SigningKey>, bool)> {
+    let path = config.data_dir.join(SIGNING_KEY);
+    let is_new = !path.exists();
+    if is_new && store.has_signing_key().await? {
+        bail!(
+            "{} is missing, and auditors know the ledger by it: put it back (every replica needs a \
+             copy of the same one); docs/operations.md says what to do if it is lost",
+            path.display()
+        );
+    }
+    let origin = notary::origin(store.store_id());
+    let key = if is_new {
+        let key = SigningKey::generate(&origin)?;
+        key.create(&path)?;
+        key
+    } else {
+        SigningKey::load(&path, &origin)?
+    };
+    let checked = store.check_signing_key(key.commitment()).await;
+    if is_new && matches!(checked, Err(StoreError::ForeignSigningKey)) {
+        // Another replica was faster, as with the key ring.
+        fs::remove_file(&path)?;
+    }
+    checked.with_context(|| format!("{}: every replica needs the same one", path.display()))?;
+    key.publish(&config.data_dir.join(VERIFIER_KEY))?;
+    Ok((Arc::new(key), is_new))
+}
+
+/// Who signs what the mirror has. Refuses a ledger that is shorter than one that was signed: entries are missing from
+/// its end, and from that of its mirror.
+pub async fn witness(store: &SharedStore, key: Arc<SigningKey>) -> anyhow::Result<Option<Witness>> {
+    let Some(mirror) = store.mirror() else {
+        return Ok(None);
+    };
+    let witness = Witness::open(mirror, key)?;
+    let head = store.ledger_head().await?.sequence;
+    let signed = i64::try_from(witness.signed()).unwrap_or(i64::MAX);
+    if signed > head {
+        bail!(
+            "the ledger ends with entry {head}, but a checkpoint of {signed} entries was signed: entries are missing \
+             from its end, in the database and in the mirror; docs/operations.md says how to go on"
+        );
+    }
+    Ok(Some(witness))
+}
+
+/// What the ledger can be compared with here: the mirror and its last checkpoint, if there are any.
+pub fn against(config: &Config, store: &SharedStore) -> anyhow::Result<Against> {
+    let mirror = Some(config.mirror_dir.clone()).filter(|dir| dir.is_dir());
+    let note = config.mirror_dir.join("checkpoint");
+    let key = config.data_dir.join(SIGNING_KEY);
+    let mut checkpoints = Vec::new();
+    if note.exists() && key.exists() {
+        let key = SigningKey::load(&key, &notary::origin(store.store_id()))?;
+        let note = fs::read_to_string(&note)?;
+        checkpoints.push(Checkpoint::open(&note, key.verifier())?);
+    }
+    Ok(Against {
+        mirror,
+        checkpoints,
+    })
+}
+
+/// Opens the store to serve it: with the ledger's mirror, in step with that.
+pub async fn open_to_serve(config: &Config) -> anyhow::Result<SharedStore> {
+    open_with(config, true, Some(mirror(config, false))).await
+}
+
+/// The configured mirror.
+pub fn mirror(config: &Config, takes_other_history: bool) -> MirrorOptions {
+    MirrorOptions {
+        dir: config.mirror_dir.clone(),
+        takes_other_history,
+    }
+}
+
+/// Opens the store for a command that acts on no lead.
 pub async fn open(config: &Config, migrate: bool) -> anyhow::Result<SharedStore> {
+    open_with(config, migrate, None).await
+}
+
+/// Opens the store.
+pub async fn open_with(
+    config: &Config,
+    migrate: bool,
+    mirror: Option<MirrorOptions>,
+) -> anyhow::Result<SharedStore> {
     let clock: SharedClock = Arc::new(SystemClock);
     let options = OpenOptions {
         url: config.database.clone(),
         connections_max: config.connections_max,
         clock,
         migrate,
+        mirror,
     };
     let store = store::open(options)
         .await

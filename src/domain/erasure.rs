@@ -124,4 +124,22 @@ pub enum ErasureCause {
     TimeEnded = 4,
     /// Its restriction was lifted after its time or its consent had ended.
     RestrictionLifted = 5,
+    /// Its data was lost: it was submitted after the backup that was restored.
+    Lost = 6,
+}
+
+impl ErasureCause {
+    /// The cause with this number.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Request,
+            2 => Self::ConsentWithdrawn,
+            3 => Self::Closed,
+            4 => Self::TimeEnded,
+            5 => Self::RestrictionLifted,
+            6 => Self::Lost,
+            _ => return None,
+        })
+    }
 }

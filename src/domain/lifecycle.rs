@@ -160,6 +160,12 @@ impl FieldSet {
         self.0 & other.0 == other.0
     }
 
+    /// The set with this number.
+    #[must_use]
+    pub fn from_bits(bits: i64) -> Option<Self> {
+        u8::try_from(bits).ok().filter(|bits| *bits < 16).map(Self)
+    }
+
     /// The set as a number.
     #[must_use]
     pub fn bits(self) -> i64 {
@@ -219,6 +225,26 @@ impl LeadFacts {
                 events: Vec::new(),
             }),
         }
+    }
+
+    /// The lead after an event that the ledger tells of, which happened to it at this time; `None`: it is
+    /// gone. Whatever [`Self::apply`] made of a lead, its events make of it again, but for corrected content.
+    #[must_use]
+    pub fn replay(&self, event: Event, at: Timestamp) -> Option<Self> {
+        let mut after = self.clone();
+        match event {
+            Event::Erased(_) | Event::HandedOver(_) => return None,
+            Event::Objected => return Some(after),
+            Event::Rectified(_) => {}
+            Event::ConsentWithdrawn => after.consent = false,
+            Event::Restricted(reason) => after.restrictions = after.restrictions.with(reason),
+            Event::Released(reason) | Event::ReasonLifted(reason) => {
+                after.restrictions = after.restrictions.without(reason);
+            }
+            Event::Closed(outcome) => after.closing = Some(Closing { at, outcome }),
+        }
+        after.revision += 1;
+        Some(after)
     }
 
     fn is_only_contested(&self) -> bool {

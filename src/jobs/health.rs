@@ -25,11 +25,22 @@ pub async fn watch_health(
     let mut tick = tokio::time::interval(CHECK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let mut why = String::new();
         let answers = tokio::select! {
             () = stopping.cancelled() => false,
             answers = async {
                 tick.tick().await;
-                matches!(tokio::time::timeout(CHECK_MAX, store.ping()).await, Ok(Ok(())))
+                match tokio::time::timeout(CHECK_MAX, store.ping()).await {
+                    Ok(Ok(())) => true,
+                    Ok(Err(error)) => {
+                        why = error.to_string();
+                        false
+                    }
+                    Err(_) => {
+                        "it does not answer".clone_into(&mut why);
+                        false
+                    }
+                }
             } => answers,
         };
         // Another replica can do what this one cannot; the job that follows the key ring says why.
@@ -46,7 +57,8 @@ pub async fn watch_health(
             }
             if !answers && !stopping.is_cancelled() {
                 tracing::error!(
-                    "not serving: the database does not take writes, or the key ring is too old"
+                    %why,
+                    "not serving: the database or the ledger's mirror does not take writes, or the key ring is too old"
                 );
             }
         }

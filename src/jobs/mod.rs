@@ -7,6 +7,7 @@ mod clean_up;
 mod duties;
 mod health;
 mod keys;
+mod mirror;
 mod reseal;
 mod sweep;
 
@@ -15,6 +16,7 @@ pub use self::{
     duties::{show_duties, tell_duties},
     health::watch_health,
     keys::{ASKED_EVERY, follow_key_ring},
+    mirror::Follower,
     reseal::{Progress, Resealed, Unopened, count, reseal},
     sweep::{Round, Sweeper},
 };

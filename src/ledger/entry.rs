@@ -2,8 +2,12 @@
 
 use uuid::Uuid;
 
-use super::chain::{self, Hash};
-use crate::domain::{lead::LeadId, lifecycle::Event};
+use super::chain::{self, Hash, NotARecord, Record};
+use crate::domain::{
+    erasure::ErasureCause,
+    lead::{CloseOutcome, LeadId, RestrictionReason},
+    lifecycle::{Event, FieldSet},
+};
 
 /// What happened. The numbers are those of the contract and are part of the hash: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +77,24 @@ impl EntryKind {
         self as u8 <= Self::HandedOver as u8
     }
 
+    /// Whether it ends or limits what may be done with a lead, or what a lead says: the mirror has such an
+    /// entry before the database does, so that no backup takes it back.
+    #[must_use]
+    pub fn is_written_ahead(self) -> bool {
+        matches!(
+            self,
+            Self::Rectified
+                | Self::ConsentWithdrawn
+                | Self::Restricted
+                | Self::Released
+                | Self::Objected
+                | Self::Erased
+                | Self::HandedOver
+                | Self::Closed
+                | Self::ReasonLifted
+        )
+    }
+
     /// Whether it is a lead's last change: its row is gone.
     #[must_use]
     pub fn is_tombstone(self) -> bool {
@@ -134,6 +156,36 @@ impl NewEntry {
         }
     }
 
+    /// What happened to the lead, if it is something that can happen to one; the inverse of [`Self::of`].
+    #[must_use]
+    pub fn event(&self) -> Option<Event> {
+        let reason = RestrictionReason::from_number(self.detail);
+        let cause = ErasureCause::from_number(self.detail);
+        match self.kind {
+            EntryKind::Rectified => FieldSet::from_bits(self.detail).map(Event::Rectified),
+            EntryKind::ConsentWithdrawn => Some(Event::ConsentWithdrawn),
+            EntryKind::Restricted => reason.map(Event::Restricted),
+            EntryKind::Released => reason.map(Event::Released),
+            EntryKind::ReasonLifted => reason.map(Event::ReasonLifted),
+            EntryKind::Objected => Some(Event::Objected),
+            EntryKind::Closed => CloseOutcome::from_number(self.detail).map(Event::Closed),
+            EntryKind::Erased => cause.map(Event::Erased),
+            EntryKind::HandedOver => cause.map(Event::HandedOver),
+            EntryKind::Submitted
+            | EntryKind::LeadRead
+            | EntryKind::SubjectFound
+            | EntryKind::SubjectExported
+            | EntryKind::LeadExported
+            | EntryKind::ErasureRequested
+            | EntryKind::ErasureRefused
+            | EntryKind::ClientAdded
+            | EntryKind::TokenIssued
+            | EntryKind::ClientRevoked
+            | EntryKind::Restored
+            | EntryKind::ObjectionRequested => None,
+        }
+    }
+
     /// The same about a lead.
     #[must_use]
     pub fn lead(self, id: LeadId) -> Self {
@@ -190,11 +242,7 @@ impl Head {
             hash: Hash::default(),
         };
         entry.hash = chain::hash(&self.hash, &entry);
-        *self = Self {
-            sequence: entry.sequence,
-            hash: entry.hash,
-            at: entry.at,
-        };
+        *self = entry.head();
         entry
     }
 }
@@ -210,4 +258,33 @@ pub struct Entry {
     pub at: i64,
     /// Its hash.
     pub hash: Hash,
+}
+
+impl Entry {
+    /// Whether it is what may stand after this head: the next number, and the hash that follows.
+    #[must_use]
+    pub fn follows(&self, head: &Head) -> bool {
+        self.sequence == head.sequence + 1 && chain::hash(&head.hash, self) == self.hash
+    }
+
+    /// The head of a ledger that ends with it.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head {
+            sequence: self.sequence,
+            hash: self.hash,
+            at: self.at,
+        }
+    }
+
+    /// Its record after the entry with hash `previous`: the bytes that its hash and its leaf in the tree are of.
+    #[must_use]
+    pub fn record(&self, previous: &Hash) -> Record {
+        chain::encode(previous, self)
+    }
+
+    /// The entry that a record is of, and the hash of the entry before. What is not exactly a record is refused.
+    pub fn from_record(record: &[u8]) -> Result<(Self, Hash), NotARecord> {
+        chain::decode(record)
+    }
 }

@@ -7,10 +7,14 @@
 
 mod chain;
 mod entry;
+pub mod mirror;
+pub mod notary;
+pub mod prover;
+pub mod tree;
 mod verify;
 
 pub use self::{
-    chain::{Hash, genesis},
+    chain::{Hash, NotARecord, Record, genesis},
     entry::{Entry, EntryKind, Head, NewEntry},
-    verify::{Fault, Verification, Verifier},
+    verify::{Against, Fault, MirrorFound, Verification, Verifier, verify_mirror},
 };

@@ -234,10 +234,15 @@ impl LeadStream {
     async fn deliver(&mut self, follow: bool) -> Result<(), Status> {
         let end = Instant::now() + STREAM_LIFE;
         let mut head = self.crm.store.head();
+        let epoch = self.crm.store.epoch();
         while Instant::now() < end {
             // Marked as seen before the page is read: what comes in between wakes the next wait.
             head.borrow_and_update();
             self.caller.check().await?;
+            // Another replica restored: this position means what it meant no more.
+            if self.crm.store.epoch() != epoch {
+                return Err(Refusal::CursorExpired.into());
+            }
             let page = self
                 .crm
                 .store

@@ -1,6 +1,6 @@
 //! `LedgerService`: what an auditor calls.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -8,47 +8,47 @@ use tonic::{Request, Response, Status};
 
 use super::{
     convert::{self, age_seconds, timestamp},
-    status::{Fault, Refusal, Violations},
+    proof::Proofs,
+    status::{Fault, Violations},
 };
 use crate::{
     clock::{SharedClock, from_micros},
     domain::lead::LeadId,
     export::{self, Exporter, InventoryItem},
+    ledger::Against,
     pb::{self, ledger_service_server::LedgerService},
     store::{AccountStore, LedgerStore, NamedEntry, Statistics},
 };
 
 /// Entries in a page if the caller does not say.
 const PAGE_DEFAULT: i64 = 100;
-/// What a chain alone cannot show, without a copy of its head outside the database.
-const BLIND_TO: [&str; 4] = [
-    "entries removed from the end together with the head",
-    "a ledger emptied together with the head",
-    "a ledger rewritten from some entry to its end, hashes and head included",
-    "a ledger replaced as a whole, store identity included",
-];
-
 /// The service.
 #[derive(Debug)]
 pub struct Ledger {
     store: Arc<dyn LedgerStore>,
     account: Arc<dyn AccountStore>,
+    proofs: Proofs,
+    mirror: Option<PathBuf>,
     clock: SharedClock,
     exporter: Exporter,
 }
 
 impl Ledger {
-    /// A service over this ledger. `exporter` makes the record of processing activities.
+    /// A service over this ledger, which has its mirror in this directory. `exporter` makes the record of processing activities.
     #[must_use]
     pub fn new(
         store: Arc<dyn LedgerStore>,
         account: Arc<dyn AccountStore>,
+        proofs: Proofs,
+        mirror: Option<PathBuf>,
         clock: SharedClock,
         exporter: Exporter,
     ) -> Self {
         Self {
             store,
             account,
+            proofs,
+            mirror,
             clock,
             exporter,
         }
@@ -90,7 +90,12 @@ impl LedgerService for Ledger {
         &self,
         _: Request<pb::VerifyLedgerRequest>,
     ) -> Result<Response<pb::VerifyLedgerResponse>, Status> {
-        let found = self.store.verify().await?;
+        let head = self.store.ledger_head().await?.sequence;
+        let against = Against {
+            mirror: self.mirror.clone(),
+            checkpoints: self.proofs.last(head).await.into_iter().collect(),
+        };
+        let found = self.store.verify(&against).await?;
         Ok(Response::new(pb::VerifyLedgerResponse {
             intact: found.fault.is_none(),
             fault: found.fault.map_or(0, |(fault, _)| fault as i32),
@@ -98,15 +103,24 @@ impl LedgerService for Ledger {
             entries_checked: found.entries_checked,
             head_sequence: found.head.sequence,
             head_hash: HEXLOWER.encode(&found.head.hash),
-            blind_to: BLIND_TO.map(str::to_owned).to_vec(),
+            blind_to: against.blind_to().iter().map(|&it| it.to_owned()).collect(),
+            entries_mirrored: found.entries_mirrored,
+            entries_signed: against
+                .checkpoints
+                .first()
+                .map_or(0, |it| i64::try_from(it.size).unwrap_or(i64::MAX)),
         }))
     }
 
     async fn get_checkpoint(
         &self,
-        _: Request<pb::GetCheckpointRequest>,
+        request: Request<pb::GetCheckpointRequest>,
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
-        Err(Refusal::NotYetImplemented.into())
+        let request = request.into_inner();
+        Violations::of_shape(&request).check()?;
+        let head = self.store.ledger_head().await?.sequence;
+        let checkpoint = self.proofs.checkpoint(head, request.since_size).await?;
+        Ok(Response::new(checkpoint))
     }
 
     async fn get_processing_record(

@@ -14,5 +14,6 @@ pub mod intake;
 pub mod ledger;
 pub mod observe;
 pub mod privacy;
+pub mod proof;
 pub mod rules;
 pub mod status;

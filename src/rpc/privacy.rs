@@ -251,7 +251,7 @@ impl Privacy {
                 .iter()
                 .map(convert::unconfirmed)
                 .collect(),
-            receipt: receipt::proof(&erasure.entries, erasure.ground, call.request_id),
+            receipt: receipt::told(&erasure.entries, erasure.ground, call.request_id),
             due_at: Some(timestamp(due_at(erasure.received_at))),
         }
     }

@@ -54,6 +54,10 @@ fn store_status(error: &StoreError) -> Status {
             tracing::error!(%error, request_id = request_id(), "the store failed");
             Refusal::Unavailable
         }
+        StoreError::Mirror(error) => {
+            tracing::error!(%error, request_id = request_id(), "the mirror failed");
+            Refusal::MirrorUnavailable
+        }
         // An erasure answers these for each lead, not as an error.
         StoreError::Barred(Barred::LegalClaim | Barred::NeedsConfirmation)
         | StoreError::NoRandomness(_)
@@ -62,6 +66,7 @@ fn store_status(error: &StoreError) -> Status {
         | StoreError::RetiredKey(_)
         | StoreError::DivergedRing
         | StoreError::ForeignKey(..)
+        | StoreError::ForeignSigningKey
         | StoreError::MissingKey(..)
         | StoreError::NewerSchema
         | StoreError::Migration(_)

@@ -15,10 +15,15 @@ use super::{
     dialect::{Columns as _, Dialect, values},
     erase::REQUEST_ENTRIES,
     ledger::entry_at,
+    residue::CleanUp,
     sql::{Sql, SqlStore, statements},
     statistics::{OpenRequests, Statistics},
 };
-use crate::{clock::from_micros, domain::retention::RetentionPolicy, ledger::Entry};
+use crate::{
+    clock::from_micros,
+    domain::retention::RetentionPolicy,
+    ledger::{Entry, Hash, genesis},
+};
 
 /// Whether client `$1` was given the lead of `tombstone`, which is joined with its row of `withheld`.
 macro_rules! was_given {
@@ -82,10 +87,14 @@ const SCANS_QUICK_MAX: usize = 4;
 pub struct Receipt {
     /// The entries: the request, then one for each lead.
     pub entries: Vec<Entry>,
+    /// The hash of the entry before them: the first one's record has it.
+    pub previous: Hash,
     /// Why, as recorded.
     pub ground: i64,
     /// The CRM clients that had erased leads.
     pub recipients: Vec<Recipient>,
+    /// What became of the bytes it left.
+    pub clean_up: CleanUp,
 }
 
 /// A CRM client that had leads of an erasure.
@@ -163,11 +172,19 @@ impl<DB: Dialect> Sql<DB> {
         let last = first + row.int(2)?;
         let mut receipt = Receipt {
             entries: Vec::new(),
+            previous: genesis(self.store_id),
             ground: row.int(1)?,
             recipients: Vec::new(),
+            clean_up: self.clean_up_of(last),
         };
-        for row in self.read(REQUEST_ENTRIES, values![first, last]).await? {
-            receipt.entries.push(entry_at(&row, 0)?);
+        let range = values![first - 1, last];
+        for row in self.read(REQUEST_ENTRIES, range).await? {
+            let entry = entry_at(&row, 0)?;
+            if entry.sequence < first {
+                receipt.previous = entry.hash;
+            } else {
+                receipt.entries.push(entry);
+            }
         }
         for consumer in self.consumers().await? {
             receipt

@@ -50,7 +50,7 @@ impl<DB: Dialect> Sql<DB> {
         order: &Rectification<'_>,
     ) -> Result<Option<Rectified>> {
         let act = Act::Rectify(order.fields);
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let candidate = tx.lead(order.id).await?;
         if let Some(first) = tx.first(call, order.id, act).await? {
             return tx.rectified_before(order, &first).await.map(Some);
@@ -66,10 +66,10 @@ impl<DB: Dialect> Sql<DB> {
         let amended = (order.amend)(&candidate.lead)?;
         tx.depends_on_ring(amended.resealed.ring);
         tx.amend(&candidate.lead, order, &amended).await?;
+        // What is replaced lies in the log until that is emptied.
+        self.residue.left();
         self.finish(tx, Some(call), call.client_id, &candidate, transition)
             .await?;
-        // What was replaced lies in the log until that is emptied.
-        self.erased.send_replace(());
         Ok(Some(Rectified {
             revision: facts.revision + 1,
             received_at: call.received_at,
@@ -83,7 +83,7 @@ impl<DB: Dialect> Sql<DB> {
         reason: RestrictionReason,
     ) -> Result<Option<Restriction>> {
         let act = Act::Restrict(reason);
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let candidate = tx.lead(id).await?;
         if let Some(first) = tx.first(call, id, act).await? {
             let (reasons, _) = tx.restrictions_after(id, first.sequence).await?;
@@ -108,7 +108,7 @@ impl<DB: Dialect> Sql<DB> {
         policy: &RetentionPolicy,
     ) -> Result<Option<Lifting>> {
         let act = Act::Lift(reason);
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let candidate = tx.lead(id).await?;
         if let Some(first) = tx.first(call, id, act).await? {
             let (reasons, erased) = tx.restrictions_after(id, first.sequence).await?;
@@ -129,7 +129,7 @@ impl<DB: Dialect> Sql<DB> {
         id: LeadId,
         policy: &RetentionPolicy,
     ) -> Result<Withdrawal> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let Some(candidate) = tx.lead(id).await? else {
             return Ok(Withdrawal {
                 outcome: WithdrawalOutcome::NothingHeld,
@@ -159,7 +159,7 @@ impl<DB: Dialect> Sql<DB> {
         outcome: CloseOutcome,
         policy: &RetentionPolicy,
     ) -> Result<Option<Closed>> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let Some(candidate) = tx.lead(id).await? else {
             return tx.closed_before(client_id, id).await;
         };
@@ -220,11 +220,11 @@ impl<DB: Dialect> Sql<DB> {
             tx.add_request(call, std::slice::from_ref(request)).await?;
         }
         let entries = tx.append(&entries, self.clock.now()).await?;
+        if transition.after.is_none() {
+            self.residue.left();
+        }
         tx.commit().await?;
         self.signal.moved(&entries);
-        if transition.after.is_none() {
-            self.erased.send_replace(());
-        }
         Ok(Done {
             transition,
             entries,

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::lead::LeadId,
-    ledger::{Entry, Head, NewEntry},
+    ledger::{Entry, Hash, Head, NewEntry, mirror::Line},
 };
 
 statements! {
@@ -54,10 +54,19 @@ impl<DB: Dialect> Tx<DB> {
             hash: to_hash(row.bytes(1)?)?,
             at: row.int(2)?,
         };
+        let previous = head.hash;
         let now = now.as_microsecond();
         let entries: Vec<Entry> = entries.iter().map(|new| head.append(*new, now)).collect();
+        self.insert_entries(&entries).await?;
+        self.execute(MOVE_HEAD, values![head.hash, head.at]).await?;
+        self.write_ahead(previous, &entries).await?;
+        Ok(entries)
+    }
+
+    /// Inserts entries as they are.
+    pub(super) async fn insert_entries(&mut self, entries: &[Entry]) -> Result<()> {
         let mut values = Vec::with_capacity(entries.len() * 9);
-        for entry in &entries {
+        for entry in entries {
             values.extend(values![
                 entry.sequence,
                 entry.new.kind as i64,
@@ -71,7 +80,24 @@ impl<DB: Dialect> Tx<DB> {
             ]);
         }
         self.execute_bulk(&INSERT_ENTRIES, values).await?;
-        self.execute(MOVE_HEAD, values![head.hash, head.at]).await?;
-        Ok(entries)
+        Ok(())
+    }
+
+    /// Has the mirror write down what is about to be committed, if it ends or limits processing. Last, when the
+    /// database has taken everything: what fails before leaves nothing in the mirror.
+    async fn write_ahead(&mut self, previous: Hash, entries: &[Entry]) -> Result<()> {
+        let Some(mirror) = &self.mirror else {
+            return Ok(());
+        };
+        if !entries.iter().any(|it| it.new.kind.is_written_ahead()) {
+            return Ok(());
+        }
+        let mut lines: Vec<Line> = entries.iter().copied().map(Line::from).collect();
+        // The request is the first entry, or there is none.
+        if let Some(line) = lines.first_mut() {
+            line.request = self.request;
+        }
+        self.ahead = Some(mirror.write_ahead(previous, lines).await?);
+        Ok(())
     }
 }

@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Client, ClientStore, NewToken, Result, TokenRecord,
+    Client, ClientStore, Result,
     dialect::{Columns, Dialect, values},
     error::retrying,
     sql::{Sql, SqlStore, statements},
-    tx::Tx,
 };
 use crate::{
     clock::from_micros,
@@ -38,6 +37,40 @@ statements! {
 /// Live tokens a client may have: the one in use, and the next one while it is rolled out.
 const LIVE_TOKENS_MAX: i64 = 2;
 
+/// A token as stored: without its secret.
+#[derive(Clone, Debug)]
+pub struct TokenRecord {
+    /// Public identifier.
+    pub key_id: String,
+    /// Whose it is.
+    pub client: Client,
+    /// SHA-256 of the secret.
+    pub secret_hash: Vec<u8>,
+    /// End of its life.
+    pub not_after: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A token to be stored.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    /// Name of the client.
+    pub client: &'a str,
+    /// Its role.
+    pub role: i64,
+    /// How the CRM behind it relates to the controller, as numbered in `config`.
+    pub relation: i64,
+    /// Public identifier.
+    pub key_id: &'a str,
+    /// SHA-256 of the secret.
+    pub secret_hash: [u8; 32],
+    /// Now.
+    pub now: Timestamp,
+    /// End of its life.
+    pub not_after: Timestamp,
+}
+
 #[async_trait]
 impl<DB: Dialect> ClientStore for SqlStore<DB> {
     async fn token(&self, key_id: &str) -> Result<Option<TokenRecord>> {
@@ -51,7 +84,7 @@ impl<DB: Dialect> ClientStore for SqlStore<DB> {
 
     async fn revoke(&self, name: &str, now: Timestamp) -> Result<Option<u64>> {
         let sql = &self.sql;
-        let mut tx = Tx::begin(&sql.writer).await?;
+        let mut tx = sql.begin().await?;
         let Some(row) = tx.fetch_optional(CLIENT, values![name]).await? else {
             return Ok(None);
         };
@@ -82,7 +115,7 @@ impl<DB: Dialect> ClientStore for SqlStore<DB> {
 impl<DB: Dialect> Sql<DB> {
     async fn add_token(&self, new: &NewToken<'_>) -> Result<Option<Client>> {
         let now = new.now.as_microsecond();
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let mut entries = Vec::with_capacity(2);
         let client = if let Some(row) = tx.fetch_optional(CLIENT, values![new.client]).await? {
             client_at(&row)?

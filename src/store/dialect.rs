@@ -4,18 +4,22 @@
 //! left are types of the driver, how a write transaction begins, how a list of rows is written into a
 //! statement ([`super::bulk`]: five statements have one), and how a connection is set up (`open`).
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sqlx::{
-    Arguments as _, Database, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection,
+    Arguments as _, AssertSqlSafe, Database, PgConnection, Postgres, Row as _, Sqlite,
+    SqliteConnection,
     migrate::{Migrate, Migrator},
     postgres::{PgArguments, PgRow},
     sqlite::{SqliteArguments, SqliteRow},
 };
 use uuid::Uuid;
 
-use super::bulk::{Bulk, ColumnType};
+use super::{
+    bulk::{Bulk, ColumnType},
+    open::SQLITE_BUSY_TIMEOUT,
+};
 
 /// A value for a placeholder. `Debug` prints none of it.
 #[derive(Clone)]
@@ -94,6 +98,8 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     const BEGIN_WRITE: &'static str;
     /// How many writers take batches from the submission queue.
     const WRITERS: usize;
+    /// Whether [`Self::clean_up`] is what removes what deletions leave behind.
+    const CLEANS_UP: bool;
 
     /// The migrations compiled into the program.
     fn migrator() -> &'static Migrator;
@@ -115,29 +121,51 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
         values: Vec<Value>,
     ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>>;
 
-    /// Removes what deletions leave behind, as far as a connection can; `false`: not all of it yet.
+    /// Removes what deletions leave behind; `false`: not all of it yet.
     fn clean_up(connection: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<bool>>;
 }
 
-/// Empties the write-ahead log into the database and cuts it to nothing; a reader that still uses the
-/// log makes it answer "busy", and the log stays.
-fn truncate_log(connection: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
+/// How long an attempt to empty the log waits for readers, with everything that writes waiting behind it.
+/// Ours read for a few milliseconds.
+const READERS_WAIT: Duration = Duration::from_millis(50);
+
+/// Drops what ANALYZE keeps of rows, among it values of the blind indexes; then empties the write-ahead log
+/// into the database and cuts it to nothing. A reader that still uses the log makes it answer "busy", and the
+/// log stays.
+fn clean_sqlite(connection: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async move {
-        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(connection)
+        sqlx::raw_sql("DROP TABLE IF EXISTS sqlite_stat4")
+            .execute(&mut *connection)
             .await?;
-        Ok(busy == 0)
+        // The wait for readers is spent with the write lock held, and is the connection's own: so it is set
+        // for this statement only.
+        set_busy_timeout(connection, READERS_WAIT).await?;
+        let row = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut *connection)
+            .await;
+        set_busy_timeout(connection, SQLITE_BUSY_TIMEOUT).await?;
+        // Busy; frames in the log; frames moved. An emptied log has none of either.
+        let row: (i64, i64, i64) = row?;
+        Ok(row == (0, 0, 0))
     })
 }
 
+async fn set_busy_timeout(connection: &mut SqliteConnection, wait: Duration) -> sqlx::Result<()> {
+    let pragma = format!("PRAGMA busy_timeout = {}", wait.as_millis());
+    sqlx::raw_sql(AssertSqlSafe(pragma))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Autovacuum and the recycling of the log do it, within a bound that docs/operations.md gives.
-fn nothing_to_truncate(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
+fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async { Ok(true) })
 }
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $migrations:literal, $bulk:path, $add_array:path, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -168,6 +196,7 @@ macro_rules! dialect {
         impl Dialect for $database {
             const BEGIN_WRITE: &'static str = $begin;
             const WRITERS: usize = $writers;
+            const CLEANS_UP: bool = $cleans_up;
 
             fn migrator() -> &'static Migrator {
                 static MIGRATOR: Migrator = sqlx::migrate!($migrations);
@@ -288,7 +317,8 @@ dialect!(
     "./migrations/sqlite",
     Bulk::runs,
     no_array,
-    truncate_log
+    true,
+    clean_sqlite
 );
 // Two writers: one prepares and inserts its leads while the other holds the ledger's head.
 dialect!(
@@ -300,5 +330,6 @@ dialect!(
     "./migrations/postgres",
     Bulk::arrays,
     add_array,
-    nothing_to_truncate
+    false,
+    nothing_to_clean
 );

@@ -49,7 +49,7 @@ impl<DB: Dialect> Sql<DB> {
         subject: &SubjectLookup<'_>,
         order: ErasureOrder,
     ) -> Result<Erasure> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let client_id = subject.call.client_id;
         // Before the key is looked up: of two calls at once the second must not judge what the first left.
         let selection = tx.select(subject).await;
@@ -106,9 +106,9 @@ impl<DB: Dialect> Sql<DB> {
         }
         tx.add_request(&subject.call, &entries).await?;
         erasure.entries = tx.append(&entries, subject.call.now).await?;
+        self.residue.left();
         tx.commit().await?;
         self.signal.moved(&erasure.entries);
-        self.erased.send_replace(());
         Ok(erasure)
     }
 }

@@ -3,6 +3,7 @@
 use super::Selection;
 use crate::{
     domain::{lead::Incomplete, lifecycle::Barred},
+    ledger::mirror::MirrorError,
     seal::{KeyName, KeyPurpose, NoRandomness, SealAgainError, UnsealError},
 };
 
@@ -38,10 +39,13 @@ pub enum StoreError {
     #[error(transparent)]
     Unseal(#[from] UnsealError),
     /// A key of the ring is not the one the database was written with.
-    #[error("the key ring does not belong to this database: {0:?} key {1} is another key")]
+    #[error("the keys do not belong to this database: {0:?} key {1} is another key")]
     ForeignKey(KeyPurpose, u32),
+    /// The key that signs checkpoints is not the one that the database knows.
+    #[error("the signing key does not belong to this database")]
+    ForeignSigningKey,
     /// The database was written with a key that the ring lacks.
-    #[error("the key ring does not belong to this database: {0:?} key {1} is missing")]
+    #[error("the keys do not belong to this database: {0:?} key {1} is missing")]
     MissingKey(KeyPurpose, u32),
     /// The ring would seal or index with a key that was retired.
     #[error("the key ring is not the one in use: {0} was retired; copy the newest one here")]
@@ -82,6 +86,9 @@ pub enum StoreError {
     /// The schema cannot be brought up to date.
     #[error("migration: {0}")]
     Migration(sqlx::migrate::MigrateError),
+    /// The ledger's mirror cannot be used, or cannot be written: then nothing happened.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// A setting of the store is wrong.
     #[error("{0}")]
     Setting(String),

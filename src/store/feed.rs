@@ -15,7 +15,6 @@ use super::{
     dialect::{Columns, Dialect, values},
     error::{retrying, retrying_at_most},
     sql::{LEAD_COLUMNS, Sql, SqlStore, lead_at, lead_columns, statements},
-    tx::Tx,
 };
 use crate::{
     clock::from_micros,
@@ -76,7 +75,7 @@ const SCAN_MAX: i64 = 10_000;
 #[async_trait]
 impl<DB: Dialect> FeedStore for SqlStore<DB> {
     fn epoch(&self) -> i64 {
-        self.sql.epoch
+        self.sql.signal.epoch()
     }
 
     fn head(&self) -> watch::Receiver<i64> {
@@ -100,7 +99,7 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
 
     async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>> {
         let sql = &self.sql;
-        let mut tx = Tx::begin(&sql.writer).await?;
+        let mut tx = sql.begin().await?;
         if tx
             .fetch_optional(READ_LEAD, values![id.uuid()])
             .await?
@@ -156,7 +155,7 @@ impl<DB: Dialect> Sql<DB> {
                 acknowledged: row.int(1)?,
             });
         }
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         tx.execute(ADD_CONSUMER, values![client_id]).await?;
         tx.commit().await?;
         Ok(Position {
@@ -195,7 +194,7 @@ impl<DB: Dialect> Sql<DB> {
     ) -> Result<()> {
         let now = self.clock.now().as_microsecond();
         let next = scan.page.next;
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         if next > position.delivered {
             let place = values![client_id, position.delivered, next];
             if tx.execute(MOVE_DELIVERED, place).await? == 0 {
@@ -248,7 +247,7 @@ impl<DB: Dialect> Sql<DB> {
         if position > current.delivered {
             return Ok(None);
         }
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let now = now.as_microsecond();
         let moved = tx.execute(ACKNOWLEDGE, values![client_id, position, now]);
         if moved.await? == 1 {

@@ -18,7 +18,6 @@ use super::{
     error::retrying,
     group::Job,
     sql::{Sql, SqlStore},
-    tx::Tx,
 };
 use crate::{
     clock::from_micros,
@@ -130,7 +129,7 @@ impl<DB: Dialect> Sql<DB> {
         if places.is_empty() {
             return Ok(());
         }
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let mut values = Vec::with_capacity(places.len() * 13);
         let mut entries = Vec::with_capacity(places.len());
         for place in places {

@@ -85,7 +85,7 @@ impl<DB: Dialect> KeyStore for SqlStore<DB> {
     async fn retire_key(&self, key: KeyName, now: Timestamp) -> Result<()> {
         let row = || values![key.purpose as i64, i64::from(key.id), now.as_microsecond()];
         retrying(async || {
-            let mut tx = Tx::begin(&self.sql.writer).await?;
+            let mut tx = self.sql.begin().await?;
             tx.execute(RETIRE_KEY, row()).await?;
             tx.commit().await
         })
@@ -115,7 +115,7 @@ impl<DB: Dialect> Sql<DB> {
 
     async fn change_ring(&self, sql: &'static str, generation: i64) -> Result<()> {
         retrying(async || {
-            let mut tx = Tx::begin(&self.writer).await?;
+            let mut tx = self.begin().await?;
             tx.execute(sql, values![generation]).await?;
             tx.commit().await
         })
@@ -126,7 +126,7 @@ impl<DB: Dialect> Sql<DB> {
     /// new of it.
     async fn check_keys(&self, ring: &RingFacts) -> Result<()> {
         let now = self.clock.now().as_microsecond();
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let state = ring_state(tx.fetch(RING, Vec::new()).await?.first())?;
         let mut recorded = HashMap::new();
         for row in &tx.fetch(KEYS, Vec::new()).await? {

@@ -1,5 +1,7 @@
 //! Reading the ledger.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 
 use super::{
@@ -9,7 +11,10 @@ use super::{
 };
 use crate::{
     domain::lead::LeadId,
-    ledger::{Entry, EntryKind, Head, NewEntry, Verification, Verifier, genesis},
+    ledger::{
+        Against, Entry, EntryKind, Fault, Hash, Head, MirrorFound, NewEntry, Verification,
+        Verifier, genesis, mirror::Lines, verify_mirror,
+    },
 };
 
 statements! {
@@ -24,13 +29,14 @@ statements! {
                        FROM ledger LEFT JOIN client ON client.id = ledger.client_id \
                        WHERE ledger.lead_id = $3 AND ledger.sequence > $1 \
                        ORDER BY ledger.sequence LIMIT $2";
+    HASH = "SELECT hash FROM ledger WHERE sequence = $1";
     ENTRIES_TO = "SELECT sequence, kind, lead_id, client_id, request_id, detail, submission, at, \
                   hash FROM ledger WHERE sequence > $1 AND sequence <= $2 \
                   ORDER BY sequence LIMIT $3";
 }
 
-/// Reads the head's number alone: what [`super::signal`] polls.
-pub(super) const HEAD_SEQUENCE: &str = HEAD;
+/// Reads the whole head.
+pub(super) const HEAD_ROW: &str = HEAD;
 
 /// Entries read at once while verifying.
 const VERIFY_PAGE: i64 = 10_000;
@@ -66,13 +72,44 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
             .collect()
     }
 
-    async fn verify(&self) -> Result<Verification> {
+    async fn verify(&self, against: &Against) -> Result<Verification> {
+        let genesis = genesis(self.sql.store_id);
+        // The mirror's end before the database's: it has nothing that the database has not.
+        let mirror_end = match &against.mirror {
+            Some(dir) => Lines::last(dir)?.map_or(0, |line| line.entry.sequence),
+            None => 0,
+        };
         let head = self.sql.read_head().await?;
-        let mut verifier = Verifier::new(genesis(self.sql.store_id));
+        let mirror = against.mirror.clone().map(|dir| {
+            let verifier = Verifier::new(genesis, &[]);
+            let upto = Some(head.sequence);
+            tokio::task::spawn_blocking(move || {
+                verify_mirror(Lines::after(&dir, 0)?, verifier, upto, |_| {})
+            })
+        });
+        let verifier = Verifier::new(genesis, &against.checkpoints);
+        let mut found = self.sql.verify_chain(verifier, head).await?;
+        if mirror_end > head.sequence {
+            found.fault = found.fault.or(Some((Fault::Truncated, head.sequence + 1)));
+        }
+        if let Some(mirror) = mirror {
+            let mirror = mirror.await.map_err(|_| StoreError::Lost)??;
+            self.sql.compare(&mut found, against, &mirror).await?;
+        }
+        Ok(found)
+    }
+
+    async fn ledger_head(&self) -> Result<Head> {
+        self.sql.read_head().await
+    }
+}
+
+impl<DB: Dialect> Sql<DB> {
+    async fn verify_chain(&self, mut verifier: Verifier, head: Head) -> Result<Verification> {
         // Up to the head as it was at the start: what is written meanwhile is the next run's.
         'pages: while verifier.position() < head.sequence {
             let range = values![verifier.position(), head.sequence, VERIFY_PAGE];
-            let rows = self.sql.read(ENTRIES_TO, range).await?;
+            let rows = self.read(ENTRIES_TO, range).await?;
             if rows.is_empty() {
                 break;
             }
@@ -85,12 +122,42 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
         Ok(verifier.finish(head))
     }
 
-    async fn ledger_head(&self) -> Result<Head> {
-        self.sql.read_head().await
+    /// Compares the database with its mirror, both of which were read through: hashes cover all before them, so one
+    /// of each is enough to tell that they agree, and a few to find where they do not.
+    async fn compare(
+        &self,
+        found: &mut Verification,
+        against: &Against,
+        mirror: &MirrorFound,
+    ) -> Result<()> {
+        let (end, hash) = mirror.reached;
+        found.entries_mirrored = end;
+        if found.fault.is_none() && self.hash_of(end).await? != Some(hash) {
+            let (mut same, mut other) = (0, end);
+            while same + 1 < other {
+                let probe = i64::midpoint(same, other);
+                let dir = against.mirror.as_deref().unwrap_or(Path::new(""));
+                let copy = Lines::after(dir, probe - 1)?.next().transpose()?;
+                if copy.map(|line| line.entry.hash) == self.hash_of(probe).await? {
+                    same = probe;
+                } else {
+                    other = probe;
+                }
+            }
+            found.fault = Some((Fault::MirrorMismatch, other));
+        }
+        found.fault = found.fault.or(mirror.fault);
+        Ok(())
     }
-}
 
-impl<DB: Dialect> Sql<DB> {
+    async fn hash_of(&self, sequence: i64) -> Result<Option<Hash>> {
+        if sequence == 0 {
+            return Ok(Some(genesis(self.store_id)));
+        }
+        let rows = self.read(HASH, values![sequence]).await?;
+        rows.first().map(|row| to_hash(row.bytes(0)?)).transpose()
+    }
+
     async fn read_head(&self) -> Result<Head> {
         let rows = self.read(HEAD, Vec::new()).await?;
         let row = rows

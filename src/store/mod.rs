@@ -10,6 +10,7 @@
 mod account;
 mod act;
 mod append;
+mod backup;
 mod bulk;
 mod client;
 mod dialect;
@@ -20,14 +21,18 @@ mod group;
 mod intake;
 mod keys;
 mod ledger;
+mod mirror;
 mod object;
 mod open;
 mod privacy;
 mod repeat;
 mod reseal;
+mod residue;
+mod restore;
 mod rights;
 mod rotation;
 mod signal;
+mod signing;
 mod sql;
 mod statistics;
 mod sweep;
@@ -37,13 +42,16 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 pub use self::{
     account::{Backlog, Cleared, Duties, Receipt, Recipient},
+    backup::{Copied, SqliteFile},
+    client::{NewToken, TokenRecord},
     error::{Result, StoreError},
-    open::{OpenOptions, StoreUrl, open},
+    open::{MirrorOptions, OpenOptions, StoreUrl, open},
+    residue::CleanUp,
     rights::{
         Amend, Amended, Candidate, Closed, Disclosure, Erasure, ErasureOrder, Export, Judge,
         Lifting, Objection, Rectification, Rectified, Restriction, RightsCall, Selection,
@@ -60,7 +68,10 @@ use crate::{
         retention::RetentionPolicy,
         subject::ObjectionKind,
     },
-    ledger::{Entry, Head, Verification},
+    ledger::{
+        Against, Entry, Head, Verification,
+        mirror::{Line, Mirror},
+    },
     seal::SealedLead,
 };
 
@@ -243,8 +254,8 @@ pub trait LedgerStore: fmt::Debug + Send + Sync {
         lead: Option<LeadId>,
     ) -> Result<Vec<NamedEntry>>;
 
-    /// Recomputes the chain.
-    async fn verify(&self) -> Result<Verification>;
+    /// Recomputes the chain, and compares it with what lies outside the database.
+    async fn verify(&self, against: &Against) -> Result<Verification>;
 
     /// The end of the ledger.
     async fn ledger_head(&self) -> Result<Head>;
@@ -257,6 +268,20 @@ pub struct NamedEntry {
     pub entry: Entry,
     /// Name of the client; empty for none.
     pub client: String,
+}
+
+/// Feeds the ledger's mirror.
+#[async_trait]
+pub trait MirrorStore: fmt::Debug + Send + Sync {
+    /// The mirror, if this process writes one.
+    fn mirror(&self) -> Option<Arc<Mirror>>;
+
+    /// Submissions as this process commits them. Who is too slow misses some, and reads them by
+    /// [`MirrorStore::lines`].
+    fn committed(&self) -> broadcast::Receiver<Arc<[Entry]>>;
+
+    /// At most `limit` entries after a number, in order, with what a restore needs beside them.
+    async fn lines(&self, after: i64, limit: i64) -> Result<Vec<Line>>;
 }
 
 /// Gives account: receipts and counts, which name no person.
@@ -291,40 +316,6 @@ pub trait ClientStore: fmt::Debug + Send + Sync {
     async fn clients(&self) -> Result<Vec<(Client, Option<TokenRecord>)>>;
 }
 
-/// A token as stored: without its secret.
-#[derive(Clone, Debug)]
-pub struct TokenRecord {
-    /// Public identifier.
-    pub key_id: String,
-    /// Whose it is.
-    pub client: Client,
-    /// SHA-256 of the secret.
-    pub secret_hash: Vec<u8>,
-    /// End of its life.
-    pub not_after: Timestamp,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A token to be stored.
-#[derive(Clone, Debug)]
-pub struct NewToken<'a> {
-    /// Name of the client.
-    pub client: &'a str,
-    /// Its role.
-    pub role: i64,
-    /// How the CRM behind it relates to the controller, as numbered in `config`.
-    pub relation: i64,
-    /// Public identifier.
-    pub key_id: &'a str,
-    /// SHA-256 of the secret.
-    pub secret_hash: [u8; 32],
-    /// Now.
-    pub now: Timestamp,
-    /// End of its life.
-    pub not_after: Timestamp,
-}
-
 /// Erases what has reached its time (Art. 5(1)(e)).
 #[async_trait]
 pub trait RetentionStore: fmt::Debug + Send + Sync {
@@ -350,15 +341,23 @@ pub trait RetentionStore: fmt::Debug + Send + Sync {
 /// What else the service asks of its database.
 #[async_trait]
 pub trait AdminStore: fmt::Debug + Send + Sync {
-    /// Whether the database answers and takes writes.
+    /// Whether the database answers and takes writes, and the mirror too.
     async fn ping(&self) -> Result<()>;
 
-    /// Removes what deletions leave behind. SQLite: empties the write-ahead log; `false` while a reader
-    /// holds it. PostgreSQL: nothing to do here.
+    /// Removes what deletions leave behind in the database's files; `false` while a reader holds it.
     async fn clean_up(&self) -> Result<bool>;
 
-    /// Changes with each erasure that this process commits.
-    fn erasures(&self) -> watch::Receiver<()>;
+    /// Records the key that signs checkpoints on first use; later refuses another one.
+    async fn check_signing_key(&self, commitment: [u8; 16]) -> Result<()>;
+
+    /// Whether a signing key was recorded.
+    async fn has_signing_key(&self) -> Result<bool>;
+
+    /// The identity of the database: the genesis of its ledger and the name of its checkpoints are made of it.
+    fn store_id(&self) -> Uuid;
+
+    /// Changes whenever this process leaves something to clean up. `None`: the database does it itself.
+    fn residue(&self) -> Option<watch::Receiver<()>>;
 
     /// Waits for what was accepted, then closes every connection.
     async fn close(&self);
@@ -372,6 +371,7 @@ pub trait Store:
     + RetentionStore
     + AccountStore
     + LedgerStore
+    + MirrorStore
     + ClientStore
     + KeyStore
     + AdminStore
@@ -385,6 +385,7 @@ impl<T> Store for T where
         + AccountStore
         + RetentionStore
         + LedgerStore
+        + MirrorStore
         + ClientStore
         + KeyStore
         + AdminStore

@@ -2,7 +2,7 @@
 
 use super::{
     Objection, Result, Selection, StoreError, SubjectLookup, act::new_entries, dialect::Dialect,
-    sql::Sql, tx::Tx,
+    sql::Sql,
 };
 use crate::{
     domain::{retention::RetentionPolicy, subject::ObjectionKind},
@@ -16,7 +16,7 @@ impl<DB: Dialect> Sql<DB> {
         kind: ObjectionKind,
     ) -> Result<Objection> {
         let client_id = subject.call.client_id;
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let asked = EntryKind::ObjectionRequested;
         // As in an erasure: before the key is looked up.
         let selection = tx.select(subject).await;

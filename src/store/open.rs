@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     ConnectOptions as _, PgPool, Pool, SqlitePool,
@@ -20,16 +21,26 @@ use super::{
     AdminStore, Result, SharedStore, StoreError,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
+    residue::Residue,
+    restore,
     signal::{self, Signal},
     sql::{Sql, SqlStore, statements},
     tx::Tx,
 };
-use crate::{clock::SharedClock, ledger::genesis, seal::random};
+use crate::{
+    clock::SharedClock,
+    ledger::{
+        genesis,
+        mirror::{Mirror, on_disk},
+    },
+    seal::random,
+};
 
 statements! {
-    STORE = "SELECT store_id, epoch FROM store WHERE id = 1";
-    ADD_STORE = "INSERT INTO store (id, store_id, epoch, created_at) VALUES (1, $1, 1, $2) \
-                 ON CONFLICT (id) DO NOTHING";
+    STORE = "SELECT store_id, epoch, has_mirror FROM store WHERE id = 1";
+    NOTE_MIRROR = "UPDATE store SET has_mirror = TRUE WHERE id = 1";
+    ADD_STORE = "INSERT INTO store (id, store_id, epoch, created_at, has_mirror) \
+                 VALUES (1, $1, 1, $2, FALSE) ON CONFLICT (id) DO NOTHING";
     ADD_HEAD = "INSERT INTO ledger_head (id, sequence, hash, at) VALUES (1, 0, $1, 0) \
                 ON CONFLICT (id) DO NOTHING";
     HEAD = "SELECT sequence FROM ledger_head WHERE id = 1";
@@ -37,10 +48,15 @@ statements! {
     TOUCH = "UPDATE ledger_head SET sequence = sequence WHERE id = 0";
 }
 
+/// Reads the store's identity and its epoch.
+pub(super) const STORE_ROW: &str = STORE;
+
 /// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
 const SQLITE_MIN: i32 = 3_051_003;
 /// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long SQLite waits for another process that writes.
+pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the database is.
 #[derive(Clone)]
@@ -97,6 +113,18 @@ pub struct OpenOptions {
     pub clock: SharedClock,
     /// Bring the schema up to date; else an old schema is an error.
     pub migrate: bool,
+    /// The ledger's mirror, which what acts on leads must have. The database is brought in step with it.
+    pub mirror: Option<MirrorOptions>,
+}
+
+/// How to use the ledger's mirror.
+#[derive(Clone, Debug)]
+pub struct MirrorOptions {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// What if the database has another history than the mirror, and no restore explains it: refuse, or do the
+    /// mirror's acts again on what the database has.
+    pub takes_other_history: bool,
 }
 
 /// Opens the store, makes or updates its schema, and starts its writers.
@@ -132,7 +160,7 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
 async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, SqlitePool)> {
     let connect = SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(SQLITE_BUSY_TIMEOUT)
         .pragma("temp_store", "MEMORY")
         .pragma("mmap_size", "0")
         .pragma("trusted_schema", "OFF")
@@ -146,6 +174,7 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .journal_mode(SqliteJournalMode::Wal)
         // An acknowledged lead survives a power cut; NORMAL would not promise that in WAL mode.
         .synchronous(SqliteSynchronous::Full)
+        // Counts, and no samples of rows: so it is for what "optimize" analyses, and a test holds it to that.
         .optimize_on_close(true, None)
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "8388608")
@@ -227,14 +256,24 @@ async fn prepare<DB: Dialect>(
     options: OpenOptions,
 ) -> Result<Sql<DB>> {
     migrate(&writer, options.migrate).await?;
-    let now = options.clock.now().as_microsecond();
+    let now = options.clock.now();
     let mut tx = Tx::begin(&writer).await?;
     let fresh = Uuid::from_bytes(random().map_err(|_| StoreError::Lost)?);
-    tx.execute(ADD_STORE, values![fresh, now]).await?;
+    tx.execute(ADD_STORE, values![fresh, now.as_microsecond()])
+        .await?;
     let row = tx.fetch_optional(STORE, Vec::new()).await?;
-    let row = row.ok_or(StoreError::Corrupt("a store without an identity"))?;
-    let (store_id, epoch) = (row.uuid(0)?, row.int(1)?);
+    let row = row.ok_or(NO_IDENTITY)?;
+    let store_id = row.uuid(0)?;
+    let has_mirror = row.bool(2)?;
     tx.execute(ADD_HEAD, values![genesis(store_id)]).await?;
+    tx.commit().await?;
+    let mirror = match &options.mirror {
+        None => None,
+        Some(mirror) => Some(in_step(&writer, mirror, store_id, has_mirror, now).await?),
+    };
+    let mut tx = Tx::begin(&writer).await?;
+    let row = tx.fetch_optional(STORE, Vec::new()).await?;
+    let epoch = row.ok_or(NO_IDENTITY)?.int(1)?;
     let head = tx.fetch_optional(HEAD, Vec::new()).await?;
     let head = head
         .ok_or(StoreError::Corrupt("the ledger has no head"))?
@@ -243,12 +282,36 @@ async fn prepare<DB: Dialect>(
     Ok(Sql {
         writer,
         reader,
-        signal: Signal::new(head),
-        erased: Arc::default(),
+        signal: Signal::new(head, epoch),
+        residue: Residue::default(),
+        mirror,
         clock: options.clock,
         store_id,
-        epoch,
     })
+}
+
+const NO_IDENTITY: StoreError = StoreError::Corrupt("a store without an identity");
+
+/// The mirror of a store, and the store in step with it. A store that never had one gets its first.
+async fn in_step<DB: Dialect>(
+    pool: &Pool<DB>,
+    options: &MirrorOptions,
+    store_id: Uuid,
+    has_mirror: bool,
+    now: Timestamp,
+) -> Result<Arc<Mirror>> {
+    if !has_mirror {
+        Mirror::create(&options.dir, store_id)?;
+    }
+    let (mirror, ahead) = Mirror::open(&options.dir, store_id)?;
+    let takes_other_history = options.takes_other_history;
+    restore::reconcile(pool, &mirror, &ahead, takes_other_history, now).await?;
+    if !has_mirror {
+        let mut tx = Tx::begin(pool).await?;
+        tx.execute(NOTE_MIRROR, Vec::new()).await?;
+        tx.commit().await?;
+    }
+    Ok(Arc::new(mirror))
 }
 
 async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
@@ -273,7 +336,7 @@ async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
     Ok(())
 }
 
-fn migration_error(error: MigrateError) -> StoreError {
+pub(super) fn migration_error(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
             StoreError::NewerSchema
@@ -285,18 +348,34 @@ fn migration_error(error: MigrateError) -> StoreError {
 #[async_trait]
 impl<DB: Dialect> AdminStore for SqlStore<DB> {
     async fn ping(&self) -> Result<()> {
-        let mut tx = Tx::begin(&self.sql.writer).await?;
+        let mut tx = self.sql.begin().await?;
         tx.execute(TOUCH, Vec::new()).await?;
-        tx.commit().await
+        tx.commit().await?;
+        match self.sql.mirror.clone() {
+            // Tries the disk, where the last try failed.
+            Some(mirror) => Ok(on_disk(move || mirror.check()).await?),
+            None => Ok(()),
+        }
     }
 
-    fn erasures(&self) -> watch::Receiver<()> {
-        self.sql.erased.subscribe()
+    async fn check_signing_key(&self, commitment: [u8; 16]) -> Result<()> {
+        self.sql.check_signing_key(commitment).await
+    }
+
+    async fn has_signing_key(&self) -> Result<bool> {
+        self.sql.has_signing_key().await
+    }
+
+    fn store_id(&self) -> Uuid {
+        self.sql.store_id
+    }
+
+    fn residue(&self) -> Option<watch::Receiver<()>> {
+        DB::CLEANS_UP.then(|| self.sql.residue.receiver())
     }
 
     async fn clean_up(&self) -> Result<bool> {
-        let mut connection = self.sql.writer.acquire().await?;
-        Ok(DB::clean_up(&mut connection).await?)
+        self.sql.clean_up().await
     }
 
     async fn close(&self) {
@@ -306,5 +385,8 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         }
         self.sql.reader.close().await;
         self.sql.writer.close().await;
+        if let Some(mirror) = &self.sql.mirror {
+            mirror.close();
+        }
     }
 }

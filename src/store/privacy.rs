@@ -28,7 +28,7 @@ use crate::{
         retention::RetentionPolicy,
         subject::{CANDIDATES_MAX, Match, ObjectionKind},
     },
-    ledger::{EntryKind, NewEntry},
+    ledger::{EntryKind, NewEntry, mirror::RequestFacts},
 };
 
 statements! {
@@ -125,7 +125,7 @@ where
 
 impl<DB: Dialect> Sql<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let entry = tx.request_entry(subject, EntryKind::SubjectFound).await?;
         let selection = tx.select(subject).await?;
         self.record(tx, &[entry], subject.call.now).await?;
@@ -133,7 +133,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 
     async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let mut entries = vec![
             tx.request_entry(subject, EntryKind::SubjectExported)
                 .await?,
@@ -294,15 +294,32 @@ impl<DB: Dialect> Tx<DB> {
         let (request, leads) = entries
             .split_first()
             .ok_or(StoreError::Corrupt("a request without an entry"))?;
+        let facts = RequestFacts {
+            verification: call.verification,
+            received_at: call.received_at.as_microsecond(),
+            completed_at: call.now.as_microsecond(),
+            leads: i64::try_from(leads.len()).unwrap_or(i64::MAX),
+        };
+        let request = request.request(call.request_id);
+        self.request = Some(facts);
+        self.insert_request(&request, facts).await
+    }
+
+    /// Inserts what is recorded of a request beside its entry.
+    pub(super) async fn insert_request(
+        &mut self,
+        request: &NewEntry,
+        facts: RequestFacts,
+    ) -> Result<()> {
         let row = values![
-            call.client_id,
-            call.request_id,
+            request.client_id,
+            request.request_id,
             request.kind as i64,
             request.detail,
-            call.verification,
-            call.received_at.as_microsecond(),
-            call.now.as_microsecond(),
-            i64::try_from(leads.len()).unwrap_or(i64::MAX),
+            facts.verification,
+            facts.received_at,
+            facts.completed_at,
+            facts.leads,
         ];
         self.execute(ADD_REQUEST, row).await.map(|_| ())
     }

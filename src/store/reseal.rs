@@ -11,7 +11,6 @@ use super::{
     error::retrying_at_most,
     keys::key_id,
     sql::{Sql, statements},
-    tx::Tx,
 };
 use crate::{
     domain::lead::{LawfulBasis, LeadId},
@@ -101,14 +100,13 @@ impl<DB: Dialect> Sql<DB> {
         seals: NewSeals<'_>,
         ring: &RingFacts,
     ) -> Result<ResealBatch> {
-        // What was replaced lies in the log until that is emptied.
-        let written = retrying_at_most(ATTEMPTS, || self.write_batch(seals, ring)).await?;
-        self.erased.send_replace(());
-        Ok(written)
+        retrying_at_most(ATTEMPTS, || self.write_batch(seals, ring)).await
     }
 
     async fn write_batch(&self, seals: NewSeals<'_>, ring: &RingFacts) -> Result<ResealBatch> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
+        // What is replaced lies in the log until that is emptied.
+        self.residue.left();
         let mut batch = ResealBatch::default();
         for (old, new) in seals {
             let row = values![

@@ -1,48 +1,85 @@
-//! Tells followers of the feed that the ledger moved.
+//! Tells followers of the feed and of the ledger that the ledger moved.
 //!
 //! Within the process by a watch channel. Between replicas on PostgreSQL by LISTEN/NOTIFY, sent after the
 //! commit and off its path (commits with NOTIFY queue up behind one lock), and by a poll as its safety net: a
 //! notification may be lost, a poll is late by at most [`POLL`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{
+    sync::{broadcast, watch},
+    task::AbortHandle,
+};
 
 use super::{
     Result,
     dialect::{Columns as _, Dialect},
-    ledger::HEAD_SEQUENCE,
-    sql::Sql,
+    sql::{Sql, statements},
 };
-use crate::ledger::Entry;
+use crate::ledger::{Entry, EntryKind};
+
+statements! {
+    HEAD_AND_EPOCH = "SELECT ledger_head.sequence, store.epoch FROM ledger_head, store";
+}
 
 /// How often the head is read in case a notification was lost, or another process wrote to the file.
 const POLL: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "lead_intake_head";
 const NOTIFY: &str = "SELECT pg_notify('lead_intake_head', '')";
 
-/// The ledger's last number, as far as this replica knows.
+/// Committed batches that wait for who follows the ledger; one that is too slow reads the database.
+const COMMITTED_MAX: usize = 64;
+
+/// The ledger's last number, as far as this replica knows, and what this replica commits.
 #[derive(Clone, Debug)]
-pub(super) struct Signal(Arc<watch::Sender<i64>>);
+pub(super) struct Signal {
+    head: Arc<watch::Sender<i64>>,
+    /// The restore epoch: another replica's start may move it.
+    epoch: Arc<AtomicI64>,
+    committed: broadcast::Sender<Arc<[Entry]>>,
+}
 
 impl Signal {
-    pub(super) fn new(sequence: i64) -> Self {
-        Self(Arc::new(watch::Sender::new(sequence)))
+    pub(super) fn new(sequence: i64, epoch: i64) -> Self {
+        Self {
+            epoch: Arc::new(epoch.into()),
+            head: Arc::new(watch::Sender::new(sequence)),
+            committed: broadcast::Sender::new(COMMITTED_MAX),
+        }
     }
 
     pub(super) fn receiver(&self) -> watch::Receiver<i64> {
-        self.0.subscribe()
+        self.head.subscribe()
+    }
+
+    pub(super) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn committed(&self) -> broadcast::Receiver<Arc<[Entry]>> {
+        self.committed.subscribe()
     }
 
     /// The ledger moved by these entries, which are committed.
     pub(super) fn moved(&self, entries: &[Entry]) {
         self.moved_to(entries.last().map_or(0, |entry| entry.sequence));
+        // Of other entries the database keeps more, which has to be read there.
+        let is_whole = |it: &Entry| it.new.kind == EntryKind::Submitted;
+        if self.committed.receiver_count() > 0 && entries.iter().all(is_whole) {
+            let _ = self.committed.send(entries.into());
+        }
     }
 
     fn moved_to(&self, sequence: i64) {
         // Two writers may report out of order; the number never goes back.
-        self.0.send_if_modified(|known| {
+        self.head.send_if_modified(|known| {
             let newer = sequence > *known;
             *known = sequence.max(*known);
             newer
@@ -65,7 +102,8 @@ pub(super) fn poll<DB: Dialect>(sql: Sql<DB>) -> AbortHandle {
 }
 
 async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
-    if let Some(row) = sql.read(HEAD_SEQUENCE, Vec::new()).await?.first() {
+    if let Some(row) = sql.read(HEAD_AND_EPOCH, Vec::new()).await?.first() {
+        sql.signal.epoch.store(row.int(1)?, Ordering::Relaxed);
         sql.signal.moved_to(row.int(0)?);
     }
     Ok(())

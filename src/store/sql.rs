@@ -13,14 +13,16 @@ use super::{
     dialect::{Columns, Dialect, Value},
     erase, feed,
     group::Queue,
-    intake, keys, ledger, open, privacy, repeat, reseal,
-    signal::Signal,
-    statistics, sweep,
+    intake, keys, ledger, mirror, open, privacy, repeat, reseal,
+    residue::Residue,
+    restore,
+    signal::{self, Signal},
+    signing, statistics, sweep,
 };
 use crate::{
     clock::{SharedClock, from_micros},
     domain::lead::{CloseOutcome, Closing, LawfulBasis, LeadFacts, LeadId, Restrictions},
-    ledger::Hash,
+    ledger::{Hash, mirror::Mirror},
 };
 
 /// The store over one of the two databases.
@@ -39,11 +41,12 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) reader: Pool<DB>,
     /// Tells the ledger's last number.
     pub(super) signal: Signal,
-    /// Tells that an erasure was committed.
-    pub(super) erased: Arc<watch::Sender<()>>,
+    /// Knows what deletions left in the files.
+    pub(super) residue: Residue,
+    /// The ledger's copy outside; none for a command that acts on no lead.
+    pub(super) mirror: Option<Arc<Mirror>>,
     pub(super) clock: SharedClock,
     pub(super) store_id: Uuid,
-    pub(super) epoch: i64,
 }
 
 impl<DB: Dialect> Clone for Sql<DB> {
@@ -52,7 +55,8 @@ impl<DB: Dialect> Clone for Sql<DB> {
             writer: self.writer.clone(),
             reader: self.reader.clone(),
             signal: self.signal.clone(),
-            erased: self.erased.clone(),
+            residue: self.residue.clone(),
+            mirror: self.mirror.clone(),
             clock: self.clock.clone(),
             ..*self
         }
@@ -99,10 +103,14 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         feed::STATEMENTS,
         keys::STATEMENTS,
         ledger::STATEMENTS,
+        mirror::STATEMENTS,
         open::STATEMENTS,
         privacy::STATEMENTS,
         repeat::STATEMENTS,
         reseal::STATEMENTS,
+        restore::STATEMENTS,
+        signal::STATEMENTS,
+        signing::STATEMENTS,
         statistics::STATEMENTS,
         sweep::STATEMENTS,
     ];
@@ -111,7 +119,9 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         &intake::INSERT_LEADS,
         &intake::FIND_REQUESTS,
         &erase::DELETE_LEADS,
+        &mirror::FIND_FACTS,
         &privacy::UNCHANGED_LEADS,
+        &restore::DELETE_LEADS,
     ];
     lists
         .into_iter()

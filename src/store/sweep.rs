@@ -16,7 +16,6 @@ use super::{
     erase::DELETE_LEADS,
     error::retrying,
     sql::{Sql, SqlStore, candidate_columns, statements},
-    tx::Tx,
 };
 use crate::{
     clock::from_micros,
@@ -156,7 +155,7 @@ impl<DB: Dialect> RetentionStore for SqlStore<DB> {
     }
 
     async fn finish_sweep(&self, run: i64, now: Timestamp) -> Result<()> {
-        let mut tx = Tx::begin(&self.sql.writer).await?;
+        let mut tx = self.sql.begin().await?;
         // A later round may have begun meanwhile: then its end is the one to tell.
         tx.execute(FINISH, values![run, now.as_microsecond()])
             .await?;
@@ -170,7 +169,7 @@ impl<DB: Dialect> RetentionStore for SqlStore<DB> {
 
 impl<DB: Dialect> Sql<DB> {
     async fn claim_sweep(&self, turn: Turn, now: Timestamp) -> Result<Claim> {
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let row = tx.fetch_optional(STATE, Vec::new()).await?;
         let State { run, clock, .. } = state(row.as_ref())?;
         let is_due = match turn {
@@ -207,7 +206,7 @@ impl<DB: Dialect> Sql<DB> {
         now: Timestamp,
     ) -> Result<Batch> {
         let by = horizon(now);
-        let mut tx = Tx::begin(&self.writer).await?;
+        let mut tx = self.begin().await?;
         let (sql, values) = overdue.find(policy, by);
         let rows = tx.fetch(sql, values).await?;
         let (mut places, mut entries) = (Vec::new(), Vec::new());
@@ -232,9 +231,9 @@ impl<DB: Dialect> Sql<DB> {
             return Err(StoreError::Contended);
         }
         let entries = tx.append(&entries, now).await?;
+        self.residue.left();
         tx.commit().await?;
         self.signal.moved(&entries);
-        self.erased.send_replace(());
         Ok(Batch {
             erased,
             has_more: i64::try_from(rows.len()).is_ok_and(|found| found == BATCH),

@@ -1,34 +1,61 @@
 //! A transaction, and the little that every statement needs.
 
+use std::sync::Arc;
+
 use sqlx::{Pool, Transaction};
 
 use super::{
     Result, StoreError,
     bulk::Bulk,
     dialect::{Dialect, Value},
+    sql::Sql,
 };
+use crate::ledger::mirror::{Mirror, RequestFacts, WrittenAhead};
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it is rolled back.
-pub(super) struct Tx<DB: Dialect>(Transaction<'static, DB>, Ring);
+pub(super) struct Tx<DB: Dialect> {
+    inner: Transaction<'static, DB>,
+    /// The generation of the key ring that it depends on.
+    ring: i64,
+    /// Where what ends or limits processing is written ahead.
+    pub(super) mirror: Option<Arc<Mirror>>,
+    /// What is recorded of the person's request that this transaction answers.
+    pub(super) request: Option<RequestFacts>,
+    /// What was written ahead for this transaction.
+    pub(super) ahead: Option<WrittenAhead>,
+}
 
-/// The generation of the key ring that a transaction depends on.
-struct Ring(i64);
+impl<DB: Dialect> Sql<DB> {
+    /// Begins a transaction that writes, and whose acts the mirror hears of first.
+    pub(super) async fn begin(&self) -> Result<Tx<DB>> {
+        let mut tx = Tx::begin(&self.writer).await?;
+        tx.mirror.clone_from(&self.mirror);
+        Ok(tx)
+    }
+}
 
 impl<DB: Dialect> Tx<DB> {
+    /// Begins a transaction that the mirror hears of only when it is committed: one without acts on leads, or
+    /// one whose acts come from there.
     pub(super) async fn begin(pool: &Pool<DB>) -> Result<Self> {
-        let transaction = pool.begin_with(DB::BEGIN_WRITE).await?;
-        Ok(Self(transaction, Ring(i64::MAX)))
+        Ok(Self {
+            inner: pool.begin_with(DB::BEGIN_WRITE).await?,
+            ring: i64::MAX,
+            mirror: None,
+            request: None,
+            ahead: None,
+        })
     }
 
     /// Says that what is written was sealed, or looked up, with a key ring of this generation. If that is too
     /// old when the head is locked, [`Tx::append`] fails.
     pub(super) fn depends_on_ring(&mut self, generation: i64) {
-        self.1.0 = self.1.0.min(generation);
+        self.ring = self.ring.min(generation);
     }
 
     /// Fails if the key ring that this depends on is older than the database allows.
     pub(super) fn check_ring(&self, ring_min: i64) -> Result<()> {
-        if self.1.0 < ring_min {
+        if self.ring < ring_min {
             Err(StoreError::StaleRing)
         } else {
             Ok(())
@@ -37,7 +64,7 @@ impl<DB: Dialect> Tx<DB> {
 
     /// Runs a statement; gives the number of rows it changed.
     pub(super) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        Ok(DB::execute(&mut self.0, sql, values).await?)
+        Ok(DB::execute(&mut self.inner, sql, values).await?)
     }
 
     /// Runs a statement over many rows; gives the number it changed.
@@ -59,7 +86,7 @@ impl<DB: Dialect> Tx<DB> {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<DB::Row>> {
-        Ok(DB::fetch(&mut self.0, sql, values).await?)
+        Ok(DB::fetch(&mut self.inner, sql, values).await?)
     }
 
     /// Runs a statement; gives its only row, if there is one.
@@ -72,6 +99,11 @@ impl<DB: Dialect> Tx<DB> {
     }
 
     pub(super) async fn commit(self) -> Result<()> {
-        Ok(self.0.commit().await?)
+        let committed = self.inner.commit().await;
+        // After an error nobody knows: the next start asks the database.
+        if let Some(ahead) = self.ahead {
+            ahead.settled(committed.is_ok());
+        }
+        Ok(committed?)
     }
 }

@@ -526,6 +526,8 @@ async fn reflection_answers_anybody_with_the_contract_only() {
 async fn reflection_can_be_off() {
     let world = World::new(Backend::Sqlite).await;
     let parts = Parts {
+        prover: None,
+        witness: None,
         store: world.open().await,
         keys: lead_intake::seal::LiveKeyRing::fixed(world.keys.clone()),
         clock: world.clock.clone(),

@@ -20,6 +20,7 @@ async fn crm(world: &World, replica: &Replica, name: &str) -> Crm {
 async fn receipt(replica: &Replica, request_id: &str) -> pb::GetErasureReceiptResponse {
     let request = pb::GetErasureReceiptRequest {
         request_id: request_id.to_owned(),
+        ..Default::default()
     };
     let receipt = replica.privacy().get_erasure_receipt(request).await;
     receipt.unwrap().into_inner()
@@ -271,12 +272,12 @@ on_both! {
         let looked = dry.request.as_ref().unwrap().request_id.clone();
         replica.privacy().erase_subject(dry).await.unwrap();
         for request_id in [new_id().to_string(), found, looked] {
-            let request = pb::GetErasureReceiptRequest { request_id };
+            let request = pb::GetErasureReceiptRequest { request_id, ..Default::default() };
             let refused = replica.privacy().get_erasure_receipt(request).await.unwrap_err();
             assert_eq!((refused.code(), &*reason(&refused)), (Code::NotFound, "RECEIPT_UNKNOWN"));
         }
         for (id, fault) in [("", "REQUIRED"), ("kari@example.no", "UUID_INVALID")] {
-            let request = pb::GetErasureReceiptRequest { request_id: id.to_owned() };
+            let request = pb::GetErasureReceiptRequest { request_id: id.to_owned(), ..Default::default() };
             let refused = replica.privacy().get_erasure_receipt(request).await.unwrap_err();
             assert_eq!(violations(&refused), [("request_id".to_owned(), fault.to_owned())]);
         }
@@ -289,7 +290,7 @@ on_both! {
         let mut colleague = pb::privacy_service_client::PrivacyServiceClient::new(
             replica.caller(token.expose()),
         );
-        let request = pb::GetErasureReceiptRequest { request_id: id.clone() };
+        let request = pb::GetErasureReceiptRequest { request_id: id.clone(), ..Default::default() };
         let own = replica.privacy().erase_subject(own).await.unwrap().into_inner().receipt;
         let seen = colleague.get_erasure_receipt(request.clone()).await.unwrap().into_inner();
         assert!(seen.receipt == own);

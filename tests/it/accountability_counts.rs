@@ -300,7 +300,8 @@ on_both! {
         submit(&replica, form).await;
         pull_all(&mut replica.crm(), "", 0).await;
         let erased = erase(&replica, "kanari@example.no").await;
-        let request = pb::GetErasureReceiptRequest { request_id: erased.receipt.unwrap().request_id };
+        let request_id = erased.receipt.unwrap().request_id;
+        let request = pb::GetErasureReceiptRequest { request_id, ..Default::default() };
         let receipt = replica.privacy().get_erasure_receipt(request).await.unwrap().into_inner();
         let mut shown = receipt.encode_to_vec();
         shown.extend(statistics(&replica).await.encode_to_vec());

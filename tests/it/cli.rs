@@ -1,6 +1,7 @@
 //! The real program from the outside: commands, exit codes, files. [`House`] is where a test lives; the tests are in
 //! a file for each group of commands.
 
+mod backup;
 mod guide;
 mod leads;
 mod operator;
@@ -13,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use lead_intake::store::StoreUrl;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,41 +25,55 @@ use crate::support::{
 };
 
 /// A data directory, a server over it, and the environment of the commands.
-struct House {
-    dir: TempDir,
-    server: Binary,
-    url: String,
+pub struct House {
+    pub dir: TempDir,
+    pub server: Binary,
+    pub url: String,
+    data: PathBuf,
     database: Option<String>,
 }
 
 impl House {
-    async fn new(backend: Backend) -> Self {
+    pub async fn new(backend: Backend) -> Self {
+        Self::below(tempfile::tempdir().unwrap(), "data", backend, &[]).await
+    }
+
+    /// The same, with a data directory of this name, and this in the server's environment too.
+    pub async fn below(dir: TempDir, name: &str, backend: Backend, envs: &[(&str, &str)]) -> Self {
         let database = match backend {
             Backend::Sqlite => None,
             Backend::Postgres => Some(new_postgres_database().await),
         };
-        let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        let server = Binary::serve(&data, &database_env(database.as_deref())).await;
+        let data = dir.path().join(name);
+        let all = [&database_env(database.as_deref())[..], envs].concat();
+        let server = Binary::serve(&data, &all).await;
         let url = server.url();
         Self {
             dir,
             server,
             url,
+            data,
             database,
         }
     }
 
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+    pub fn data(&self) -> PathBuf {
+        self.data.clone()
+    }
+
+    pub fn database_url(&self) -> StoreUrl {
+        let file = || StoreUrl::Sqlite(self.data.join("lead-intake.db"));
+        self.database
+            .as_deref()
+            .map_or_else(file, |url| url.parse().unwrap())
     }
 
     /// A command with the server and the data directory of this house.
-    async fn run(&self, args: &[&str]) -> Ran {
+    pub async fn run(&self, args: &[&str]) -> Ran {
         self.run_with(&[], args, "").await
     }
 
-    async fn run_with(&self, envs: &[(&str, &str)], args: &[&str], stdin: &str) -> Ran {
+    pub async fn run_with(&self, envs: &[(&str, &str)], args: &[&str], stdin: &str) -> Ran {
         let data = self.data();
         let mut all = database_env(self.database.as_deref());
         all.push(("LEAD_INTAKE_URL", &self.url));

@@ -4,32 +4,26 @@
 use lead_intake::pb::{self, ChangeKind};
 use tonic::Code;
 
-use crate::{raw::Raw, scan::Needles, steps::*, support::*};
+use crate::{
+    clean_up::SEALED,
+    raw::Raw,
+    scan::{
+        Needles,
+        places::{Place, everything_written},
+    },
+    steps::*,
+    support::*,
+};
 
-/// The columns that hold something of a person, all of it under keys.
-const SEALED: &str = "SELECT sealed FROM lead UNION ALL SELECT email_index FROM lead \
-                      UNION ALL SELECT phone_index FROM lead UNION ALL SELECT content_mac FROM lead";
-
-/// The PostgreSQL server's log, which has every statement with its parameters.
-fn server_log() -> Vec<u8> {
-    let path = std::env::var("LEAD_INTAKE_TEST_POSTGRES_LOG").expect("run by scripts/test");
-    std::fs::read(path).unwrap()
-}
-
-/// Everything that the service has written anywhere.
-async fn everything_written(world: &World, needles: &Needles) -> Vec<String> {
-    let mut found = needles.found_below(world.dir.path());
+/// Everything that is found anywhere: in files, and on PostgreSQL in a dump too.
+async fn found_anywhere(world: &World, needles: &Needles) -> Vec<String> {
+    let mut places = everything_written(world).await;
     if world.backend == Backend::Postgres {
         let mut raw = Raw::open(world).await;
-        let dump = raw.dump().await;
-        assert!(!dump.is_empty());
+        places.push(Place::new("a dump", raw.dump().await));
         raw.close().await;
-        for (place, bytes) in [("a table", dump), ("the server's log", server_log())] {
-            let names = needles.found_in(&bytes).into_iter();
-            found.extend(names.map(|name| format!("{name} in {place}")));
-        }
     }
-    found
+    needles.found_at(&places)
 }
 
 /// All calls about one person that were refused or that found nothing: each must show nothing of them.
@@ -54,7 +48,7 @@ on_both! {
         let world = World::new(backend).await;
         let replica = world.start().await;
         let first = pb::SubmitLeadRequest {
-            phone: "40605600".to_owned(),
+            phone: "40605618".to_owned(),
             ..form("Kari Nordmann", "kari@example.no")
         };
         let id = submit(&replica, first.clone()).await;
@@ -77,7 +71,7 @@ on_both! {
         assert_eq!(get_lead(&mut replica.crm(), &id).await.unwrap_err().code(), Code::NotFound);
         let mut request = subject("kari@example.no");
         let person = request.as_mut().unwrap().subject.as_mut().unwrap();
-        person.phone = "40605600".into();
+        person.phone = "40605618".into();
         let find = pb::FindSubjectRequest { request: request.clone() };
         let found = replica.privacy().find_subject(find).await.unwrap().into_inner();
         assert!(found.leads.is_empty() && found.unconfirmed.is_empty());
@@ -88,7 +82,7 @@ on_both! {
         };
         let copy = replica.privacy().export_subject(export).await.unwrap().into_inner();
         assert_eq!(copy.leads, 0);
-        let needles = Needles::of_values(&["Kari", "kari@example.no", "+4740605600"]);
+        let needles = Needles::of_values(&["Kari Nordmann", "kari@example.no", "+4740605618"]);
         assert!(needles.found_in(&copy.content).is_empty());
         let before = ledger(&replica).await;
         for _ in 0..2 {
@@ -122,11 +116,11 @@ on_both! {
         let find = pb::FindSubjectRequest { request };
         replica.privacy().find_subject(find).await.unwrap();
         let nothing = Vec::<String>::new();
-        assert_eq!(everything_written(&world, &needles).await, nothing);
+        assert_eq!(found_anywhere(&world, &needles).await, nothing);
         assert_eq!(erase(&replica, values[2]).await.leads.len(), 1);
-        assert_eq!(everything_written(&world, &needles).await, nothing);
+        assert_eq!(found_anywhere(&world, &needles).await, nothing);
         replica.stop().await;
-        assert_eq!(everything_written(&world, &needles).await, nothing);
+        assert_eq!(found_anywhere(&world, &needles).await, nothing);
     }
 
     /// L3, the control of the test above: a value that does reach the database in the clear is found.
@@ -134,15 +128,15 @@ on_both! {
         let world = World::new(backend).await;
         let value = "Plantet Lekkasje";
         let needles = Needles::of_values(&[value]);
-        assert_eq!(everything_written(&world, &needles).await, Vec::<String>::new());
+        assert_eq!(found_anywhere(&world, &needles).await, Vec::<String>::new());
         let mut raw = Raw::open(&world).await;
         raw.execute("CREATE TABLE leak (value TEXT)").await;
         raw.execute(&format!("INSERT INTO leak VALUES ('{value}')")).await;
         raw.close().await;
-        let found = everything_written(&world, &needles).await;
+        let found = found_anywhere(&world, &needles).await;
         let places = match backend {
             Backend::Sqlite => vec!["lead-intake.db"],
-            Backend::Postgres => vec!["a table", "the server's log"],
+            Backend::Postgres => vec!["a dump", "base/", "pg_wal/", "server.log"],
         };
         for place in places {
             assert!(found.iter().any(|leak| leak.contains(place)), "{place}: {found:?}");

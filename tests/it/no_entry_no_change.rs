@@ -2,6 +2,9 @@
 
 use lead_intake::pb;
 use tonic::{Code, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use crate::{raw::Raw, steps::*, support::*};
 
@@ -211,4 +214,60 @@ on_both! {
         verify(&replica).await;
         replica.stop().await;
     }
+
+    /// A1: the same with a mirror that cannot be written: no act that ends or limits processing happens, the service
+    /// says that it is not ready, and it goes on by itself when the mirror can be written again.
+    async fn a1_no_mirror_no_change(backend: Backend) {
+        let world = World::new(backend).await;
+        let replica = world.start().await;
+        submit_mail(&replica, "kari@example.no").await;
+        let ids = leads_to_act_on(&replica).await;
+        let is_serving = async |expected| {
+            let mut health = HealthClient::new(replica.channel());
+            let status = health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status();
+            (status == expected).then_some(())
+        };
+        eventually(async || is_serving(ServingStatus::Serving).await).await;
+        let before = state(&world).await;
+        let blocks = block_mirror(&world);
+        let mut answers = every_act(&replica, &ids).await;
+        let erased = replica.privacy().erase_subject(erasure("kari@example.no")).await;
+        answers.push(("EraseSubject", erased.err()));
+        for (name, answer) in answers {
+            let refused = answer.unwrap_or_else(|| panic!("{name} answered"));
+            assert_eq!((refused.code(), &*reason(&refused)), (Code::Unavailable, "MIRROR_UNAVAILABLE"), "{name}");
+        }
+        assert_eq!(state(&world).await, before);
+        eventually(async || is_serving(ServingStatus::NotServing).await).await;
+        // What has no part in it goes on.
+        submit_mail(&replica, "ola@example.no").await;
+        for block in blocks {
+            std::fs::remove_dir(block).unwrap();
+        }
+        eventually(async || is_serving(ServingStatus::Serving).await).await;
+        for (name, answer) in every_act(&replica, &ids).await {
+            assert!(answer.is_none(), "{name}: {answer:?}");
+        }
+        erase(&replica, "kari@example.no").await;
+        verify(&replica).await;
+        replica.stop().await;
+        // Nothing of what was refused is waiting to happen.
+        let entries = state(&world).await[0];
+        let replica = world.start().await;
+        assert_eq!(state(&world).await[0], entries);
+        replica.stop().await;
+    }
+}
+
+/// Puts something in the way of each file that the mirror is about to begin.
+fn block_mirror(world: &World) -> Vec<std::path::PathBuf> {
+    let begun = |path: &std::path::Path| path.exists();
+    let paths = (1..500).map(|number| world.mirror(1).join(format!("ahead-{number:010}.jsonl")));
+    let blocks: Vec<_> = paths.filter(|path| !begun(path)).collect();
+    for block in &blocks {
+        std::fs::create_dir(block).unwrap();
+    }
+    // And one that is begun already is gone.
+    let _ = std::fs::remove_file(world.mirror(1).join("ahead-0000000001.jsonl"));
+    blocks
 }

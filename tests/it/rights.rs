@@ -21,7 +21,7 @@ use tonic::{Code, Response, Status};
 use crate::{steps::*, support::*};
 
 /// A form of a person who consents.
-fn consent_form(email: &str) -> pb::SubmitLeadRequest {
+pub fn consent_form(email: &str) -> pb::SubmitLeadRequest {
     pb::SubmitLeadRequest {
         lawful_basis: pb::LawfulBasis::Consent.into(),
         consent: true,
@@ -36,7 +36,7 @@ fn seconds_on(world: &World, seconds: i64) -> prost_types::Timestamp {
     time
 }
 
-fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequest {
+pub fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequest {
     pb::RestrictLeadRequest {
         request_id: new_id().to_string(),
         lead_id: lead_id.to_owned(),
@@ -46,7 +46,11 @@ fn restriction(lead_id: &str, reason: RestrictionReason) -> pb::RestrictLeadRequ
 }
 
 /// A lifting of which the person was told just now.
-fn lifting(world: &World, lead_id: &str, reason: RestrictionReason) -> pb::LiftRestrictionRequest {
+pub fn lifting(
+    world: &World,
+    lead_id: &str,
+    reason: RestrictionReason,
+) -> pb::LiftRestrictionRequest {
     pb::LiftRestrictionRequest {
         request_id: new_id().to_string(),
         lead_id: lead_id.to_owned(),
@@ -56,7 +60,12 @@ fn lifting(world: &World, lead_id: &str, reason: RestrictionReason) -> pb::LiftR
 }
 
 /// A correction of one field.
-fn correction(lead_id: &str, revision: i64, field: &str, value: &str) -> pb::RectifyLeadRequest {
+pub fn correction(
+    lead_id: &str,
+    revision: i64,
+    field: &str,
+    value: &str,
+) -> pb::RectifyLeadRequest {
     let mut fields = pb::LeadFields::default();
     let place = match field {
         "name" => &mut fields.name,
@@ -77,13 +86,13 @@ fn correction(lead_id: &str, revision: i64, field: &str, value: &str) -> pb::Rec
     }
 }
 
-async fn restrict(replica: &Replica, lead_id: &str, reason: RestrictionReason) -> Vec<i32> {
+pub async fn restrict(replica: &Replica, lead_id: &str, reason: RestrictionReason) -> Vec<i32> {
     let request = restriction(lead_id, reason);
     let done = replica.privacy().restrict_lead(request).await.unwrap();
     done.into_inner().reasons
 }
 
-async fn lift(
+pub async fn lift(
     world: &World,
     replica: &Replica,
     lead_id: &str,
@@ -94,12 +103,15 @@ async fn lift(
     done.into_inner()
 }
 
-async fn rectify(replica: &Replica, request: &pb::RectifyLeadRequest) -> pb::RectifyLeadResponse {
+pub async fn rectify(
+    replica: &Replica,
+    request: &pb::RectifyLeadRequest,
+) -> pb::RectifyLeadResponse {
     let done = replica.privacy().rectify_lead(request.clone()).await;
     done.unwrap().into_inner()
 }
 
-async fn withdraw(replica: &Replica, lead_id: &str) -> WithdrawalOutcome {
+pub async fn withdraw(replica: &Replica, lead_id: &str) -> WithdrawalOutcome {
     let request = pb::WithdrawConsentRequest {
         lead_id: lead_id.to_owned(),
     };
@@ -107,7 +119,7 @@ async fn withdraw(replica: &Replica, lead_id: &str) -> WithdrawalOutcome {
     done.into_inner().outcome()
 }
 
-async fn close(
+pub async fn close(
     crm: &mut Crm,
     lead_id: &str,
     outcome: pb::CloseOutcome,
@@ -119,7 +131,7 @@ async fn close(
     Ok(crm.close_lead(request).await?.into_inner())
 }
 
-async fn find(replica: &Replica, email: &str) -> pb::FindSubjectResponse {
+pub async fn find(replica: &Replica, email: &str) -> pb::FindSubjectResponse {
     let request = pb::FindSubjectRequest {
         request: subject(email),
     };
@@ -128,7 +140,7 @@ async fn find(replica: &Replica, email: &str) -> pb::FindSubjectResponse {
 }
 
 /// The leads that are the person's.
-async fn theirs(replica: &Replica, email: &str) -> Vec<String> {
+pub async fn theirs(replica: &Replica, email: &str) -> Vec<String> {
     let found = find(replica, email).await;
     found.leads.into_iter().map(|lead| lead.lead_id).collect()
 }
@@ -164,7 +176,7 @@ macro_rules! assert_refused {
 use assert_refused;
 
 /// Kind of each change of one lead, and whether the lead comes with it, as a client hears them from the start.
-async fn story(crm: &mut Crm, lead_id: &str) -> Vec<(ChangeKind, bool)> {
+pub async fn story(crm: &mut Crm, lead_id: &str) -> Vec<(ChangeKind, bool)> {
     let start = feed_start();
     let (changes, _) = pull_all(crm, &start, 0).await;
     changes
@@ -180,7 +192,7 @@ fn feed_start() -> String {
 }
 
 /// Kind and detail of each entry of one lead.
-async fn entries(replica: &Replica, lead_id: &str) -> Vec<(pb::EntryKind, i32)> {
+pub async fn entries(replica: &Replica, lead_id: &str) -> Vec<(pb::EntryKind, i32)> {
     let entries = ledger(replica).await.into_iter();
     entries
         .filter(|entry| entry.lead_id == lead_id)

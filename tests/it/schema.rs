@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lead_intake::{
+    ledger::notary::SigningKey,
     pb,
     seal::{KeyCommitment, KeyPurpose, KeyRing},
     store::{self, OpenOptions, StoreError, StoreUrl},
@@ -213,6 +214,18 @@ on_both! {
         let refused = store.check_keys(&renumbered).await.unwrap_err();
         assert!(matches!(refused, StoreError::MissingKey(_, 1)), "{refused:?}");
         store.check_keys(own).await.unwrap();
+
+        // The signing key is recorded and refused in the same way, beside the ring and not instead of it.
+        assert!(!store.has_signing_key().await.unwrap());
+        let signing = world.signer.commitment();
+        for _ in 0..2 {
+            store.check_signing_key(signing).await.unwrap();
+            assert!(store.has_signing_key().await.unwrap());
+            store.check_keys(own).await.unwrap();
+        }
+        let other = SigningKey::generate(world.signer.verifier().name()).unwrap();
+        let refused = store.check_signing_key(other.commitment()).await.unwrap_err();
+        assert!(matches!(refused, StoreError::ForeignSigningKey), "{refused:?}");
         store.close().await;
     }
 
@@ -329,6 +342,7 @@ async fn open(world: &World, migrate: bool) -> Result<store::SharedStore, StoreE
         connections_max: 4,
         clock: world.clock.clone(),
         migrate,
+        mirror: None,
     })
     .await
 }

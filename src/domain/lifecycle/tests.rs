@@ -206,7 +206,7 @@ proptest! {
     /// The invariants of a life, whatever is asked of a lead and in whatever order: the basis never
     /// changes; a withdrawn consent lead is never available; nothing changes without an event, and each
     /// change counts; there is one tombstone and it is the last event; a restriction shields from the
-    /// sweep and hides from the CRM.
+    /// sweep and hides from the CRM; and the events alone tell what became of the lead.
     #[test]
     fn states_of_a_lead_keep_their_invariants(
         is_consent in any::<bool>(),
@@ -220,6 +220,8 @@ proptest! {
         for (act, days) in acts {
             now += (24 * days).hours();
             let Ok(done) = lead.apply(act, now, &policy(grace)) else { continue };
+            let replayed = done.events.iter().try_fold(lead.clone(), |lead, event| lead.replay(*event, now));
+            prop_assert_eq!(format!("{replayed:?}"), format!("{:?}", done.after));
             let ends = done.events.iter().filter(|event| is_tombstone(**event)).count();
             prop_assert_eq!(ends, usize::from(done.after.is_none()));
             prop_assert!(ends == 0 || done.events.last().copied().is_some_and(is_tombstone));

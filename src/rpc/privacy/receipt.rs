@@ -1,4 +1,5 @@
-//! The receipt of an erasure (Art. 5(2), 19): the proof, which never changes, and who has acknowledged it, which does.
+//! The receipt of an erasure (Art. 5(2), 19): what was done, which never changes and is proven, and who has acknowledged
+//! it, which does.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::{
     rpc::{
         auth::Caller,
         convert::{age_seconds, timestamp},
+        proof::Proofs,
         status::{Fault, Refusal, Violations},
     },
     store::{AccountStore, Recipient},
@@ -24,6 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Receipts {
     store: Arc<dyn AccountStore>,
+    proofs: Proofs,
 
     policy: ErasurePolicy,
 }
@@ -31,8 +34,12 @@ pub struct Receipts {
 impl Receipts {
     /// Receipts from this store. `policy` says when an acknowledgement is overdue.
     #[must_use]
-    pub fn new(store: Arc<dyn AccountStore>, policy: ErasurePolicy) -> Self {
-        Self { store, policy }
+    pub fn new(store: Arc<dyn AccountStore>, proofs: Proofs, policy: ErasurePolicy) -> Self {
+        Self {
+            store,
+            proofs,
+            policy,
+        }
     }
 
     pub(super) async fn get(
@@ -47,10 +54,20 @@ impl Receipts {
         violations.check()?;
         let receipt = self.store.receipt(caller.client().id, id).await?;
         let receipt = receipt.ok_or(Refusal::ReceiptUnknown)?;
+        let entries = &receipt.entries;
+        let proofs = &self.proofs;
+        let proven = proofs.entries(entries, receipt.previous, request.since_size);
+        let (proof, absence) = match proven.await? {
+            Ok(proof) => (Some(proof), pb::ProofAbsence::Unspecified),
+            Err(absence) => (None, absence),
+        };
         let recipients = receipt.recipients.iter();
         Ok(pb::GetErasureReceiptResponse {
-            receipt: proof(&receipt.entries, receipt.ground, id),
+            receipt: told(entries, receipt.ground, id),
             recipients: recipients.map(|had| self.recipient(had, now)).collect(),
+            proof,
+            proof_absence: absence.into(),
+            clean_up: receipt.clean_up as i32,
         })
     }
 
@@ -67,12 +84,8 @@ impl Receipts {
     }
 }
 
-/// The proof: an erasure's entries and their hashes. `None` without entries, as after a dry run.
-pub(super) fn proof(
-    entries: &[Entry],
-    ground: i64,
-    request_id: Uuid,
-) -> Option<pb::ErasureReceipt> {
+/// The receipt: an erasure's entries and their hashes. `None` without entries, as after a dry run.
+pub(super) fn told(entries: &[Entry], ground: i64, request_id: Uuid) -> Option<pb::ErasureReceipt> {
     let request = entries.first()?;
     let entries = entries.iter().map(|entry| pb::ReceiptEntry {
         sequence: entry.sequence,

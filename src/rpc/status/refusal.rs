@@ -44,8 +44,6 @@ refusals! {
         "send the message uncompressed, as application/grpc";
     UnknownMethod = Unimplemented, "UNKNOWN_METHOD", NEVER,
         "there is no such method";
-    NotYetImplemented = Unimplemented, "NOT_YET_IMPLEMENTED", NEVER,
-        "this method is part of the contract and not yet of this server";
     TokenMissing = Unauthenticated, "TOKEN_MISSING", NEVER,
         "send one header: authorization: Bearer <token>";
     TokenInvalid = Unauthenticated, "TOKEN_INVALID", NEVER,
@@ -76,6 +74,10 @@ refusals! {
         "tell the person first, then lift with subject_informed_at in the past; nothing was done";
     ReceiptUnknown = NotFound, "RECEIPT_UNKNOWN", NEVER,
         "no erasure was asked for with this request_id";
+    CheckpointUnavailable = Unavailable, "CHECKPOINT_UNAVAILABLE", LATER,
+        "no checkpoint is signed; try again, or see the operator's log";
+    SizeNotReached = OutOfRange, "SIZE_NOT_REACHED", NEVER,
+        "the newest checkpoint has fewer entries than since_size; see the service's operations page";
     RequestIdReused = AlreadyExists, "REQUEST_ID_REUSED", NEVER,
         "this request_id was used for something else; use a new one";
     NotACandidate = FailedPrecondition, "NOT_A_CANDIDATE", NEVER,
@@ -100,6 +102,8 @@ refusals! {
         "this replica's key ring is too old and is being read again; try again";
     Unavailable = Unavailable, "STORE_UNAVAILABLE", LATER,
         "the database does not answer; try again with the same request_id";
+    MirrorUnavailable = Unavailable, "MIRROR_UNAVAILABLE", LATER,
+        "the copy of the ledger cannot be written; nothing was done, try again";
     Internal = Internal, "INTERNAL", NEVER,
         "something is wrong in the server; the operator's log says what";
 }

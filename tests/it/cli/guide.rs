@@ -15,7 +15,7 @@ use crate::support::{
 const COMMANDS: &[&str] = &[
     "serve", "submit", "pull", "ack", "get", "close", "find", "export", "erase", "receipt",
     "rectify", "restrict", "lift", "object", "withdraw", "notice", "ledger", "stats", "record",
-    "migrate", "client", "check", "keys",
+    "migrate", "client", "check", "keys", "backup", "mirror",
 ];
 
 /// Commands of the walk that this server does not answer yet. A command that it does answer must not be here.

@@ -5,6 +5,8 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use serde_json::Value;
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
+use lead_intake::ledger::notary::{SigningKey, VerifierKey};
+
 use super::{House, database_env, mode};
 use crate::support::{Backend, binary::run, files};
 
@@ -59,6 +61,56 @@ on_both! {
             refused.err
         );
         assert!(!keys.exists(), "a new key ring would hide the loss");
+    }
+}
+
+on_both! {
+    /// A signing key that is missing, damaged, readable by others or another than the recorded one stops the start: the
+    /// ledger would be signed by somebody whom no auditor knows. None is made in its place; the right one, put back,
+    /// is taken, and its public half is written again.
+    async fn wrong_signing_keys_stop_the_start(backend: Backend) {
+        let House { dir, server, database, .. } = House::new(backend).await;
+        let made = server.log();
+        assert!(made.contains("checkpoint.key, which signs checkpoints"), "{made}");
+        server.signal("TERM").await;
+        let envs = database_env(database.as_deref());
+        let data = dir.path().join("data");
+        let (path, public) = (data.join("checkpoint.key"), data.join("checkpoint.pub"));
+        let good = fs::read_to_string(&path).unwrap();
+        let verifier: VerifierKey = fs::read_to_string(&public).unwrap().trim_end().parse().unwrap();
+        let data = data.to_str().unwrap();
+        let refused = async |why: &str| {
+            for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["check"]] {
+                let ran = run(&envs, &[command, &["--data-dir", data]].concat(), "").await;
+                let ran = ran.with_code(1);
+                assert!(ran.err.contains(why), "{why}: {}", ran.err);
+                let secret = good.trim_end().splitn(5, '+').nth(4).unwrap();
+                assert!(!ran.err.contains(secret), "{}", ran.err);
+            }
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        refused("chmod 600").await;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, good.replace('A', "B")).unwrap();
+        refused("not a signing key").await;
+        for (origin, why) in [
+            (verifier.name(), "every replica needs the same one"),
+            ("lead-intake/another", "belongs to another store"),
+        ] {
+            fs::remove_file(&path).unwrap();
+            SigningKey::generate(origin).unwrap().create(&path).unwrap();
+            refused(why).await;
+        }
+        fs::remove_file(&path).unwrap();
+        refused("put it back").await;
+        assert!(!path.exists(), "a new key would hide the loss");
+
+        fs::write(&path, good).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::remove_file(&public).unwrap();
+        let checked = run(&envs, &["check", "--data-dir", data], "").await.with_code(0);
+        assert!(checked.err.contains("signing key: ok"), "{}", checked.err);
+        assert_eq!(fs::read_to_string(&public).unwrap(), format!("{verifier}\n"));
     }
 }
 

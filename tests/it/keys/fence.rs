@@ -75,7 +75,7 @@ on_both! {
     async fn an_old_ring_writes_nothing_and_finds_nobody(backend: Backend) {
         let world = World::new(backend).await;
         let live = LiveKeyRing::fixed(world.keys.clone());
-        let replica = world.start_with(live.clone()).await;
+        let replica = world.start_with_keys(live.clone()).await;
         let id = submit_mail(&replica, "kari@example.no").await;
         let (first, _) = rotated(&world.key_file);
         replica.store.check_keys(ring(&first).facts()).await.unwrap();
@@ -130,7 +130,7 @@ on_both! {
         let world = World::new(backend).await;
         let (first, second) = rotated(&world.key_file);
         let live = LiveKeyRing::fixed(Arc::new(ring(&second)));
-        let replica = world.start_with(live.clone()).await;
+        let replica = world.start_with_keys(live.clone()).await;
         replica.store.check_keys(ring(&first).facts()).await.unwrap();
         replica.store.check_keys(ring(&second).facts()).await.unwrap();
         let id = submit_mail(&replica, "kari@example.no").await;
@@ -153,7 +153,7 @@ on_both! {
         let world = World::new(backend).await;
         let (first, second) = rotated(&world.key_file);
         let live = LiveKeyRing::fixed(world.keys.clone());
-        let replica = world.start_with(live.clone()).await;
+        let replica = world.start_with_keys(live.clone()).await;
         let corrected = submit_mail(&replica, "kari@example.no").await;
         let gone = submit_mail(&replica, "ola@example.no").await;
         let second = Arc::new(ring(&second));
@@ -244,7 +244,7 @@ async fn a_correction_and_a_resealing_agree_on_the_key() {
     let (first, second) = rotated(&world.key_file);
     let second_ring = Arc::new(ring(&second));
     let live = LiveKeyRing::fixed(world.keys.clone());
-    let replica = world.start_with(live.clone()).await;
+    let replica = world.start_with_keys(live.clone()).await;
     let id = submit_mail(&replica, "kari@example.no").await;
     let store = replica.store.clone();
     store.check_keys(ring(&first).facts()).await.unwrap();

@@ -11,16 +11,23 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines,
+    },
     net::TcpStream,
     process::{Child, ChildStdout, Command},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
 };
+use tonic::{
+    metadata::AsciiMetadataValue, service::interceptor::InterceptedService, transport::Endpoint,
+};
+
+use super::{Bearer, Caller};
 
 /// The longest that a command, a start or a stop may take, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server; killed when dropped.
 pub struct Binary {
@@ -30,7 +37,8 @@ pub struct Binary {
     /// Address of metrics and probes.
     pub admin: SocketAddr,
     lines: Arc<Mutex<Vec<String>>>,
-    reading: JoinHandle<()>,
+    out: Arc<Mutex<Vec<String>>>,
+    reading: [JoinHandle<()>; 2],
 }
 
 /// What a command did.
@@ -70,27 +78,20 @@ impl Binary {
             .arg("--data-dir")
             .arg(data_dir)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
         let (found, listening) = oneshot::channel();
         let mut found = Some(found);
-        let kept = lines.clone();
-        // Read to the end, or the server would block on a full pipe.
-        let reading = tokio::spawn(async move {
-            let mut reader = BufReader::new(stderr).lines();
-            while let Ok(Some(line)) = reader.next_line().await {
-                if let Some(addresses) = addresses(&line)
-                    && let Some(found) = found.take()
-                {
-                    let _ = found.send(addresses);
-                }
-                kept.lock().unwrap().push(line);
+        let (lines, reading) = keep(child.stderr.take().unwrap(), move |line| {
+            if let Some(addresses) = addresses(line)
+                && let Some(found) = found.take()
+            {
+                let _ = found.send(addresses);
             }
         });
+        let (out, reading_out) = keep(child.stdout.take().unwrap(), |_| {});
         let Ok(Ok((api, admin))) = timeout(PATIENCE, listening).await else {
             panic!(
                 "the server did not start:\n{}",
@@ -102,13 +103,22 @@ impl Binary {
             api,
             admin,
             lines,
-            reading,
+            out,
+            reading: [reading, reading_out],
         }
     }
 
     /// For `--url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.api)
+    }
+
+    /// A caller with the token of a role, as the first run wrote it into this data directory.
+    pub fn caller(&self, data: &Path, role: &str) -> Caller {
+        let token = std::fs::read_to_string(data.join("tokens").join(role)).unwrap();
+        let header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().unwrap();
+        let channel = Endpoint::from_shared(self.url()).unwrap().connect_lazy();
+        InterceptedService::new(channel, Bearer::new(header))
     }
 
     /// The first line of the answer to a probe, such as `/readyz`.
@@ -128,6 +138,11 @@ impl Binary {
         answer
     }
 
+    /// What the server wrote so far on standard output, where it has nothing to say.
+    pub fn out(&self) -> String {
+        self.out.lock().unwrap().join("\n")
+    }
+
     /// What the server wrote so far.
     pub fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
@@ -140,14 +155,43 @@ impl Binary {
         assert!(sent.unwrap().success());
         let ended = timeout(PATIENCE, self.child.wait()).await;
         let status = ended.expect("it did not stop").unwrap();
-        (&mut self.reading).await.unwrap();
+        for reading in &mut self.reading {
+            reading.await.unwrap();
+        }
+        assert_eq!(self.out(), "", "a server writes to its log only");
         let log = self.log();
         (status, log)
     }
 }
 
+/// Keeps the lines of an output. Read to the end, or the server would block on a full pipe.
+fn keep(
+    output: impl AsyncRead + Send + Unpin + 'static,
+    mut look: impl FnMut(&str) + Send + 'static,
+) -> (Arc<Mutex<Vec<String>>>, JoinHandle<()>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let kept = lines.clone();
+    let reading = tokio::spawn(async move {
+        let mut reader = BufReader::new(output);
+        let mut bytes = Vec::new();
+        while reader
+            .read_until(b'\n', &mut bytes)
+            .await
+            .is_ok_and(|read| read > 0)
+        {
+            let line = String::from_utf8_lossy(&bytes)
+                .trim_end_matches('\n')
+                .to_owned();
+            look(&line);
+            kept.lock().unwrap().push(line);
+            bytes.clear();
+        }
+    });
+    (lines, reading)
+}
+
 /// The addresses in `listening on API (API) and ADMIN (metrics, probes)`.
-fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+pub fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let (api, rest) = line
         .strip_prefix("listening on ")?
         .split_once(" (API) and ")?;

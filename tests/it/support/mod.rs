@@ -1,7 +1,10 @@
 //! What the tests share: a world with its own database, servers over it, and callers with tokens.
 //! [`binary`] runs the real program instead.
 
+pub mod backup;
 pub mod binary;
+
+pub mod prover;
 
 pub mod raw;
 
@@ -13,10 +16,16 @@ use std::{
     time::Duration,
 };
 
+use self::prover::SwitchedProver;
 use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
+    ledger::{
+        mirror::{Mirror, MirrorError},
+        notary::{SigningKey, origin},
+        prover::SharedProver,
+    },
     pb::{
         self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
@@ -24,7 +33,7 @@ use lead_intake::{
     rpc::intake::IntakeSettings,
     seal::{KeyFile, KeyRing, LiveKeyRing},
     server::{Parts, Server},
-    store::{self, OpenOptions, SharedStore, StoreUrl},
+    store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
 use sqlx::{Connection as _, PgConnection};
@@ -74,6 +83,9 @@ pub struct World {
     pub backend: Backend,
     pub clock: Arc<ManualClock>,
     pub keys: Arc<KeyRing>,
+    /// Signs the ledger's checkpoints, if its servers do.
+    pub signer: Arc<SigningKey>,
+    pub signs: bool,
     /// The same ring as its file has it: what a rotation changes.
     pub key_file: KeyFile,
     pub url: StoreUrl,
@@ -88,6 +100,7 @@ pub struct World {
 pub struct Replica {
     pub api: SocketAddr,
     pub store: SharedStore,
+    pub prover: Arc<SwitchedProver>,
     pub stop: CancellationToken,
     serving: JoinHandle<()>,
     tokens: Vec<(Role, String)>,
@@ -107,6 +120,9 @@ impl World {
         let mut world = Self {
             backend,
             clock: Arc::new(ManualClock::new(START.parse().unwrap())),
+            // Of no ledger; the store, once it is there, says of which it is.
+            signer: Arc::new(SigningKey::generate("").unwrap()),
+            signs: true,
             keys: Arc::new(key_file.ring(Path::new("")).unwrap()),
             key_file,
             url,
@@ -116,6 +132,7 @@ impl World {
             dir,
         };
         let store = world.open().await;
+        world.signer = Arc::new(SigningKey::generate(&origin(store.store_id())).unwrap());
         store.check_keys(world.keys.facts()).await.unwrap();
         for role in Role::ALL {
             let token = world.new_token(&store, role.name(), role).await;
@@ -133,27 +150,87 @@ impl World {
         made.await.unwrap().unwrap().1
     }
 
+    /// The store without a mirror: for looking, and for clients.
     pub async fn open(&self) -> SharedStore {
+        self.try_open(None).await.unwrap()
+    }
+
+    /// The store with this mirror.
+    pub async fn try_open(&self, mirror: Option<PathBuf>) -> Result<SharedStore, StoreError> {
+        self.open_with(mirror.map(|dir| MirrorOptions {
+            dir,
+            takes_other_history: false,
+        }))
+        .await
+    }
+
+    pub async fn open_with(
+        &self,
+        mirror: Option<MirrorOptions>,
+    ) -> Result<SharedStore, StoreError> {
         let options = OpenOptions {
             url: self.url.clone(),
             connections_max: 8,
             clock: self.clock.clone(),
             migrate: true,
+            mirror,
         };
-        store::open(options).await.unwrap()
+        store::open(options).await
+    }
+
+    /// Where the mirror of the first replica is, and of the second, and so on.
+    pub fn mirror(&self, number: usize) -> PathBuf {
+        self.dir.path().join(match number {
+            1 => "ledger".to_owned(),
+            _ => format!("ledger-{number}"),
+        })
+    }
+
+    /// The store with the first mirror that no other replica writes.
+    async fn open_to_serve(&self) -> SharedStore {
+        for number in 1.. {
+            let dir = self.mirror(number);
+            match self.try_open(Some(dir.clone())).await {
+                Err(StoreError::Mirror(MirrorError::Locked(_))) => continue,
+                Err(StoreError::Mirror(MirrorError::Missing(_))) if number > 1 => {
+                    let store = self.open().await;
+                    Mirror::create(&dir, store.store_id()).unwrap();
+                    store.close().await;
+                    return self.try_open(Some(dir)).await.unwrap();
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        unreachable!()
     }
 
     /// A server over the database. PostgreSQL takes several at once.
     pub async fn start(&self) -> Replica {
-        self.start_with(LiveKeyRing::fixed(self.keys.clone())).await
+        self.start_with(|parts| parts).await
     }
 
     /// The same with this key ring.
-    pub async fn start_with(&self, keys: Arc<LiveKeyRing>) -> Replica {
-        let store = self.open().await;
+    pub async fn start_with_keys(&self, keys: Arc<LiveKeyRing>) -> Replica {
+        self.start_with(|parts| Parts { keys, ..parts }).await
+    }
+
+    /// The same with other parts.
+    pub async fn start_with(&self, other: impl FnOnce(Parts) -> Parts) -> Replica {
+        let store = self.open_to_serve().await;
+        let witness = setup::witness(&store, self.signer.clone())
+            .await
+            .unwrap()
+            .unwrap();
+        let prover = Arc::new(SwitchedProver {
+            store: store.clone(),
+            inner: witness.prover(),
+            signs: true.into(),
+        });
         let parts = Parts {
             store: store.clone(),
-            keys,
+            keys: LiveKeyRing::fixed(self.keys.clone()),
+            prover: self.signs.then(|| prover.clone() as SharedProver),
+            witness: Some(witness),
             clock: self.clock.clone(),
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
@@ -161,6 +238,7 @@ impl World {
             reflection: true,
             sweep_every: self.sweep_every,
         };
+        let parts = other(parts);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(parts, any, any).await.unwrap();
         let (api, _) = server.addresses().unwrap();
@@ -175,6 +253,7 @@ impl World {
         Replica {
             api,
             store,
+            prover,
             stop,
             serving,
             tokens,
@@ -184,12 +263,31 @@ impl World {
 
 /// Gives each test a database of its own: its URL.
 pub async fn new_postgres_database() -> String {
+    make_postgres_database("template1").await
+}
+
+/// A copy of a database to which nobody is connected: its URL.
+pub async fn copy_postgres_database(url: &str) -> String {
+    let (_, name) = url.rsplit_once('/').unwrap();
+    make_postgres_database(name).await
+}
+
+async fn make_postgres_database(template: &str) -> String {
     let url = std::env::var(POSTGRES_URL)
         .unwrap_or_else(|_| panic!("{POSTGRES_URL} is not set: run the tests by scripts/test"));
     let name = format!("t_{}", new_id().simple());
     let mut admin = PgConnection::connect(&url).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+    // A session that has just ended may still be seen in the template: then it is asked again.
+    for attempt in 1.. {
+        tick.tick().await;
+        let create = sqlx::AssertSqlSafe(create.clone());
+        match sqlx::raw_sql(create).execute(&mut admin).await {
+            Ok(_) => break,
+            Err(error) => assert!(attempt < 1000, "{error}"),
+        }
+    }
     let (server, _) = url.rsplit_once('/').unwrap();
     format!("{server}/{name}")
 }

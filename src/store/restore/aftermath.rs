@@ -1,0 +1,140 @@
+//! What a restore leaves to be told: itself, what is lost, and to everybody that they must start again.
+
+use super::{
+    ADD_CONSUMERS, ADD_DELIVERIES, LOST, NEXT_EPOCH, Restoration, Result, START_AGAIN, StoreError,
+};
+use crate::{
+    domain::{
+        erasure::ErasureCause,
+        lead::{LeadId, RestrictionReason},
+        lifecycle::{Act, Event, Transition},
+        retention::RetentionPolicy,
+    },
+    ledger::{Entry, EntryKind, NewEntry, mirror::Line},
+    store::{
+        Candidate,
+        act::new_entries,
+        dialect::{Columns as _, Dialect, values},
+    },
+};
+
+/// Lost leads that are told at once.
+const PAGE: i64 = 500;
+/// The service itself.
+const NOBODY: i64 = 0;
+
+impl<DB: Dialect> Restoration<DB> {
+    /// Records the restore: the first entry that is not from before it.
+    pub(super) async fn tell(&mut self) -> Result<()> {
+        let restored = NewEntry::new(EntryKind::Restored, NOBODY).detail(self.done.from);
+        self.tx.append(&[restored], self.now).await.map(|_| ())
+    }
+
+    /// Writes a tombstone for each lead whose data is lost. What happened to it since the backup cannot be had
+    /// back, nor can the person's rights be answered for it: whoever has a copy must let go of it.
+    pub(super) async fn tell_lost(&mut self) -> Result<()> {
+        let mut after = self.done.from;
+        loop {
+            let range = values![after, self.head.sequence, PAGE];
+            let rows = self.tx.fetch(LOST, range).await?;
+            let mut entries = Vec::with_capacity(rows.len());
+            for row in &rows {
+                after = row.int(1)?;
+                let lost = Event::Erased(ErasureCause::Lost);
+                let id = LeadId::from(row.uuid(0)?);
+                entries.push(NewEntry::of(lost, NOBODY, id, after));
+            }
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.tx.append(&entries, self.now).await?;
+            self.done.lost += i64::try_from(entries.len()).unwrap_or(0);
+        }
+    }
+
+    /// Does acts again whose numbers are taken by now: what still ends or limits something.
+    pub(super) async fn apply_again(&mut self, lines: &[Line]) -> Result<()> {
+        for Line { entry, .. } in lines {
+            let (Some(id), Some(event)) = (entry.new.lead_id, entry.new.event()) else {
+                continue;
+            };
+            let Some(candidate) = self.tx.lead(id).await? else {
+                continue;
+            };
+            if let Event::Rectified(_) = event {
+                self.contested.insert(id);
+            } else if let Some(transition) = again(&candidate, event, entry)? {
+                self.record(&candidate, transition).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Restricts each lead whose correction is lost: what it says is known to be wrong (Art. 18(1)(a)).
+    pub(super) async fn contest(&mut self) -> Result<()> {
+        for id in std::mem::take(&mut self.contested) {
+            let Some(candidate) = self.tx.lead(id).await? else {
+                continue;
+            };
+            let contested = RestrictionReason::AccuracyContested;
+            let facts = &candidate.lead.facts;
+            if !facts.restrictions.contains(contested) {
+                let act = Act::Restrict(contested);
+                let transition = facts.apply(act, self.now, &RetentionPolicy::default())?;
+                self.record(&candidate, transition).await?;
+            }
+            self.done.contested += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes every cursor expire, and counts everything as given that may have been given since the backup.
+    pub(super) async fn start_again(&mut self) -> Result<()> {
+        self.tx.execute(NEXT_EPOCH, Vec::new()).await?;
+        self.tx.execute(ADD_CONSUMERS, Vec::new()).await?;
+        let (upto, snapshot) = (self.head.sequence, self.done.from);
+        let row = values![upto, snapshot, self.now.as_microsecond()];
+        self.tx.execute(ADD_DELIVERIES, row).await?;
+        self.tx.execute(START_AGAIN, values![upto]).await?;
+        Ok(())
+    }
+
+    async fn record(&mut self, candidate: &Candidate, transition: Transition) -> Result<()> {
+        self.tx.write(&candidate.lead.facts, &transition).await?;
+        self.done.erased += u64::from(transition.after.is_none());
+        let entries = new_entries(NOBODY, candidate, &transition);
+        self.tx.append(&entries, self.now).await.map(|_| ())
+    }
+}
+
+/// What an act that is lost makes of the lead now; `None`: it has that already, or it would set something free.
+fn again(candidate: &Candidate, event: Event, entry: &Entry) -> Result<Option<Transition>> {
+    let facts = &candidate.lead.facts;
+    let policy = RetentionPolicy::default();
+    let at = crate::clock::from_micros(entry.at);
+    Ok(match event {
+        Event::Erased(_) | Event::HandedOver(_) => Some(Transition {
+            after: None,
+            events: vec![event],
+        }),
+        Event::Restricted(reason) if !facts.restrictions.contains(reason) => {
+            Some(facts.apply(Act::Restrict(reason), at, &policy)?)
+        }
+        Event::ConsentWithdrawn if facts.consent => {
+            Some(facts.apply(Act::WithdrawConsent, at, &policy)?)
+        }
+        Event::Objected => Some(facts.apply(Act::ObjectToMarketing, at, &policy)?),
+        Event::Closed(_) if facts.closing.is_none() => Some(Transition {
+            after: Some(facts.replay(event, at).ok_or(NO_LEAD)?),
+            events: vec![event],
+        }),
+        Event::Restricted(_)
+        | Event::ConsentWithdrawn
+        | Event::Closed(_)
+        | Event::Rectified(_)
+        | Event::Released(_)
+        | Event::ReasonLifted(_) => None,
+    })
+}
+
+const NO_LEAD: StoreError = StoreError::Corrupt("a closing that leaves no lead");
