@@ -167,6 +167,7 @@ pub async fn open_to_serve(config: &Config) -> anyhow::Result<SharedStore> {
 }
 
 /// The configured mirror.
+#[must_use]
 pub fn mirror(config: &Config, takes_other_history: bool) -> MirrorOptions {
     MirrorOptions {
         dir: config.mirror_dir.clone(),

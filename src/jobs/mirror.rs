@@ -138,15 +138,14 @@ impl Follower {
             let done = work(&mut witness);
             (witness, done)
         });
-        match done.await {
-            Ok((witness, done)) => {
-                self.witness = Some(witness);
-                if let Err(error) = done {
-                    metrics::counter!("lead_intake_checkpoint_failures_total").increment(1);
-                    tracing::error!(%error, "no checkpoint was signed");
-                }
-            }
-            Err(_) => tracing::error!("the notary stopped; no checkpoint is signed any more"),
+        let Ok((witness, done)) = done.await else {
+            tracing::error!("the notary stopped; no checkpoint is signed any more");
+            return;
+        };
+        self.witness = Some(witness);
+        if let Err(error) = done {
+            metrics::counter!("lead_intake_checkpoint_failures_total").increment(1);
+            tracing::error!(%error, "no checkpoint was signed");
         }
     }
 }

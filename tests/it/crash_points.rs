@@ -88,16 +88,17 @@ impl Place {
 
     /// Puts the database of another place in the place of this one's.
     async fn restore(&mut self, backup: &Self) {
-        match &backup.url {
-            Some(url) => self.url = Some(copy_postgres_database(url).await),
-            None => {
-                let db =
-                    |place: &Self, suffix| place.dir.path().join(format!("lead-intake.db{suffix}"));
-                let _ = fs::remove_file(db(self, "-wal"));
-                let _ = fs::remove_file(db(self, "-shm"));
-                fs::copy(db(backup, ""), db(self, "")).unwrap();
-            }
+        if let Some(url) = &backup.url {
+            self.url = Some(copy_postgres_database(url).await);
+            return;
         }
+        let db = |place: &Self, suffix| {
+            let name = format!("lead-intake.db{suffix}");
+            place.dir.path().join(name)
+        };
+        let _ = fs::remove_file(db(self, "-wal"));
+        let _ = fs::remove_file(db(self, "-shm"));
+        fs::copy(db(backup, ""), db(self, "")).unwrap();
     }
 }
 
@@ -280,7 +281,7 @@ async fn check(place: &Place, leads: &[String], done: &[&str], what: &str) {
         }
         match *act {
             "restricted" | "rectified" => {
-                assert_eq!(state, Some(pb::LeadState::Restricted), "{what}: {act}")
+                assert_eq!(state, Some(pb::LeadState::Restricted), "{what}: {act}");
             }
             _ => assert_eq!(state, None, "{what}: {act}"),
         }

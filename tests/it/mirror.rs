@@ -107,8 +107,9 @@ on_both! {
             let name = file.file_name().unwrap().to_str().unwrap();
             if name.starts_with("entries-") {
                 // Without what followed.
-                let kept: String = std::fs::read_to_string(&file).unwrap().lines()
-                    .take(usize::try_from(now).unwrap()).map(|line| format!("{line}\n")).collect();
+                let text = std::fs::read_to_string(&file).unwrap();
+                let kept = usize::try_from(now).unwrap();
+                let kept: String = text.split_inclusive('\n').take(kept).collect();
                 std::fs::write(&file, kept).unwrap();
             } else if name != "mirror.json" {
                 std::fs::remove_file(&file).unwrap();

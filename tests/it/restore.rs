@@ -306,5 +306,6 @@ async fn e4_the_replica_that_knows_more_may_come_second() {
     let told = rights::entries(&first, &id).await;
     assert_eq!(told.last().unwrap().0, EntryKind::Erased);
     verify(&second).await;
-    (first.stop().await, second.stop().await);
+    first.stop().await;
+    second.stop().await;
 }

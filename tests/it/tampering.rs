@@ -125,7 +125,7 @@ async fn write(world: &World, entries: &[Entry], start: Head) {
         (Some(id), Backend::Sqlite) => bytes(Backend::Sqlite, id.as_bytes()),
         (Some(id), Backend::Postgres) => format!("'{id}'"),
     };
-    let mut sql = "DELETE FROM ledger;".to_owned();
+    let mut sql = vec!["DELETE FROM ledger".to_owned()];
     for Entry {
         sequence,
         new,
@@ -133,9 +133,9 @@ async fn write(world: &World, entries: &[Entry], start: Head) {
         hash,
     } in entries
     {
-        sql += &format!(
+        sql.push(format!(
             "INSERT INTO ledger (sequence, kind, lead_id, client_id, request_id, detail, submission, at, hash) \
-             VALUES ({sequence}, {}, {}, {}, {}, {}, {}, {at}, {});",
+             VALUES ({sequence}, {}, {}, {}, {}, {}, {}, {at}, {})",
             new.kind as i64,
             id(new.lead_id.map(lead_intake::domain::lead::LeadId::uuid)),
             new.client_id,
@@ -143,17 +143,17 @@ async fn write(world: &World, entries: &[Entry], start: Head) {
             new.detail,
             new.submission,
             bytes(world.backend, hash),
-        );
+        ));
     }
     let head = entries.last().map_or(start, Entry::head);
-    sql += &format!(
-        "UPDATE ledger_head SET sequence = {}, at = {}, hash = {};",
+    sql.push(format!(
+        "UPDATE ledger_head SET sequence = {}, at = {}, hash = {}",
         head.sequence,
         head.at,
         bytes(world.backend, &head.hash)
-    );
+    ));
     let mut raw = Raw::open(world).await;
-    raw.execute(&sql).await;
+    raw.execute(&sql.join(";")).await;
     raw.close().await;
 }
 
@@ -296,17 +296,8 @@ async fn a2_a_mirror_is_verified_without_a_server() {
         })
         .unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    let rewrite = |lines: &[&str]| {
-        std::fs::write(
-            &file,
-            lines
-                .iter()
-                .map(|line| format!("{line}\n"))
-                .collect::<String>(),
-        )
-        .unwrap()
-    };
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let rewrite = |lines: &[&str]| std::fs::write(&file, lines.concat()).unwrap();
     rewrite(&lines[..lines.len() - 2]);
     let cut = verify(&with_key).await.with_code(3);
     assert!(cut.out.contains("Truncated"), "{}", cut.out);

@@ -191,7 +191,8 @@ impl World {
         for number in 1.. {
             let dir = self.mirror(number);
             match self.try_open(Some(dir.clone())).await {
-                Err(StoreError::Mirror(MirrorError::Locked(_))) => continue,
+                // Another replica's: the next one.
+                Err(StoreError::Mirror(MirrorError::Locked(_))) => {}
                 Err(StoreError::Mirror(MirrorError::Missing(_))) if number > 1 => {
                     let store = self.open().await;
                     Mirror::create(&dir, store.store_id()).unwrap();
