@@ -55,7 +55,12 @@ impl Fleet {
             let data = fleet.data(place);
             if place > 0 {
                 fs::create_dir(&data).unwrap();
-                fs::copy(fleet.ring(0), fleet.ring(place)).unwrap();
+                for file in ["keys.toml", "checkpoint.key"] {
+                    fs::copy(fleet.data(0).join(file), data.join(file)).unwrap();
+                }
+                let mut envs = fleet.envs();
+                envs.push(("LEAD_INTAKE_DATA_DIR", data.to_str().unwrap()));
+                run(&envs, &["mirror", "init"], "").await.with_code(0);
             }
             let replica = fleet.serve(place).await;
             fleet.replicas.push(replica);
