@@ -7,7 +7,7 @@ use crate::{
     cli::{say, setup},
     clock::{Clock as _, SystemClock},
     jobs::count,
-    seal::{KeyName, KeyPurpose},
+    seal::{KeyFile, KeyName, KeyPurpose},
     store::KeyRecord,
 };
 
@@ -78,7 +78,11 @@ pub(super) async fn retire(keys: &Keys<'_>, args: &RetireArgs) -> anyhow::Result
     keys.require_ring(keys.facts().generation).await?;
     require_no_leads(keys, &wanted).await?;
     if let Some(kept) = &args.ring_before.keep {
-        keys.file.create(kept)?;
+        // Kept already, by the same step that broke off?
+        let there = KeyFile::load(kept).and_then(|file| file.ring(kept));
+        if !there.is_ok_and(|ring| ring.facts() == keys.facts()) {
+            keys.file.create(kept)?;
+        }
     }
     // If this breaks off before the file is written, the key is retired and still there: run again, it goes.
     for key in &wanted {

@@ -1,6 +1,8 @@
 //! Progress on standard error, where that is a terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::{jobs::Progress, store};
 
@@ -18,9 +20,12 @@ pub(super) async fn counting<T>(
 /// A bar over this many leads.
 pub(super) fn bar(leads: u64) -> ProgressBar {
     let bar = ProgressBar::new(leads);
-    bar.set_style(style(
-        "resealing {bar:30} {human_pos} of {human_len} leads, {per_sec}, {eta} left",
-    ));
+    let style = style("resealing {bar:30} {human_pos} of {human_len} leads, {rate}, {eta} left");
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // A terminal that takes nothing is no matter of the rate's.
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    bar.set_style(style.with_key("rate", rate));
     bar
 }
 

@@ -215,6 +215,14 @@ async fn a_retired_key_is_kept_or_forgotten_on_purpose() {
     fleet.keys_at(0, &["retire"]).await.with_code(2);
     let kept = fleet.dir.path().join("kept.toml");
     let keep = kept.to_str().unwrap();
+    // A file that is there already is not written over, unless it is what an attempt before this one kept.
+    fs::write(&kept, "").unwrap();
+    let refused = fleet
+        .keys_at(0, &["retire", "--keep", keep])
+        .await
+        .with_code(1);
+    assert!(refused.err.contains("exists"), "{}", refused.err);
+    fs::copy(fleet.ring(0), &kept).unwrap();
     fleet.keys(&["retire", "--keep", keep]).await;
     assert!(fs::read(&kept).unwrap() == before);
     assert_eq!(super::secrets(&kept).len(), 4);

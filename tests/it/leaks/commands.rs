@@ -146,6 +146,19 @@ async fn erasure(scenario: &mut Scenario) {
     both(scenario, &["record"], "").await;
 }
 
+/// A whole rotation, and a step before its time.
+async fn keys(scenario: &mut Scenario) {
+    both(scenario, &["keys", "list"], "").await;
+    scenario
+        .command(&["keys", "retire", "--forget"], "", 1)
+        .await;
+    done(scenario, &["keys", "rotate"]).await;
+    done(scenario, &["keys", "promote"]).await;
+    done(scenario, &["keys", "reseal"]).await;
+    done(scenario, &["keys", "retire", "--forget"]).await;
+    both(scenario, &["keys", "list"], "").await;
+}
+
 async fn operator(scenario: &mut Scenario) {
     let url = scenario.house.url.clone();
     done(scenario, &["healthcheck", "--url", &url]).await;
@@ -155,6 +168,7 @@ async fn operator(scenario: &mut Scenario) {
     both(scenario, &["client", "list"], "").await;
     done(scenario, &["client", "revoke", "crm-2"]).await;
     both(scenario, &["retention", "preview"], "").await;
+    keys(scenario).await;
     done(scenario, &["mirror", "status"]).await;
     // There is one, and the service writes it.
     scenario.command(&["mirror", "init"], "", 1).await;
