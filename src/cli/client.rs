@@ -64,7 +64,12 @@ pub(super) async fn run(args: ClientArgs) -> anyhow::Result<Verdict> {
         check_name(name)?;
         check_relation(&config, *relation)?;
     }
-    let store = setup::open(&config, false).await?;
+    let store = match args.command {
+        ClientCommand::List { .. } => setup::open(&config, false).await?,
+        ClientCommand::Add { .. } | ClientCommand::Revoke { .. } => {
+            setup::open_to_record(&config).await?
+        }
+    };
     let result = match args.command {
         ClientCommand::Add {
             name,

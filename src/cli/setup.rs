@@ -18,7 +18,7 @@ use crate::{
     domain::notice::{Language, NoticeRegistry},
     ledger::{
         Against,
-        mirror::Witness,
+        mirror::{Lines, Witness},
         notary::{self, Checkpoint, SigningKey},
     },
     seal::{KeyFile, KeyRing, LiveKeyRing},
@@ -178,6 +178,26 @@ pub fn mirror(config: &Config, takes_other_history: bool) -> MirrorOptions {
 /// Opens the store for a command that acts on no lead.
 pub async fn open(config: &Config, migrate: bool) -> anyhow::Result<SharedStore> {
     open_with(config, migrate, None).await
+}
+
+/// Opens the store for a command that writes to the ledger. Refuses a database that is behind its mirror: numbers that
+/// the service is about to put back would be given twice.
+pub async fn open_to_record(config: &Config) -> anyhow::Result<SharedStore> {
+    // The mirror before the database: it has nothing that the database has not, unless that is behind.
+    let mirrored = match Lines::last(&config.mirror_dir) {
+        Ok(last) => last.map_or(0, |line| line.entry.sequence),
+        // There is none here, as on another machine than the service's.
+        Err(_) => 0,
+    };
+    let store = open(config, false).await?;
+    if mirrored > store.ledger_head().await?.sequence {
+        store.close().await;
+        bail!(
+            "{} is behind its mirror: a backup was restored. Start the service first; it puts back what is missing",
+            config.database
+        );
+    }
+    Ok(store)
 }
 
 /// Opens the store.

@@ -5,12 +5,18 @@ use std::collections::BTreeMap;
 use lead_intake::{
     ledger::mirror::MirrorError,
     pb::{self, ChangeKind, EntryKind, RestrictionReason},
-    store::{MirrorOptions, StoreError},
+    store::{MirrorOptions, StoreError, StoreUrl},
     token::Role,
 };
+use secrecy::ExposeSecret as _;
 use tonic::Code;
 
-use crate::{rights, steps::*, support::*};
+use crate::{
+    raw::Raw,
+    rights,
+    steps::*,
+    support::{binary, *},
+};
 
 /// What was done since the backup, and to whom.
 struct Since {
@@ -227,6 +233,54 @@ on_both! {
         let another = clients.iter().find(|(client, _)| client.name == "another").unwrap();
         assert_ne!(another.0.id, partner);
         replica.stop().await;
+    }
+
+    /// A stream that is open while another replica restores ends: its position means something else now.
+    async fn f9_an_open_stream_ends_when_the_epoch_moves(backend: Backend) {
+        let world = World::new(backend).await;
+        let replica = world.start().await;
+        submit_mail(&replica, "kari@example.no").await;
+        let request = pb::StreamLeadsRequest {
+            follow: true,
+            ..Default::default()
+        };
+        let stream = replica.crm().stream_leads(request).await.unwrap();
+        let mut stream = stream.into_inner();
+        stream.message().await.unwrap();
+        let mut raw = Raw::open(&world).await;
+        raw.execute("UPDATE store SET epoch = epoch + 1").await;
+        raw.close().await;
+        // Once the replica knows, the next change ends the stream.
+        eventually(async || (replica.store.epoch() == 2).then_some(())).await;
+        submit_mail(&replica, "ola@example.no").await;
+        let ended = stream.message().await.unwrap_err();
+        assert_eq!(reason(&ended), "CURSOR_EXPIRED");
+        replica.stop().await;
+    }
+
+    /// A command that writes to the ledger does not do so on a restored database before the service has put back what
+    /// it lost.
+    async fn e4_no_command_writes_to_a_database_that_is_behind(backend: Backend) {
+        let mut world = World::new(backend).await;
+        world.start().await.stop().await;
+        let backup = world.back_up().await;
+        let replica = world.start().await;
+        submit_mail(&replica, "kari@example.no").await;
+        replica.stop().await;
+        world.restore(&backup).await;
+        let dir = world.dir.path().to_str().unwrap().to_owned();
+        let mut envs = vec![("LEAD_INTAKE_DATA_DIR", &*dir)];
+        if let StoreUrl::Postgres(url) = &world.url {
+            envs.push(("LEAD_INTAKE_DATABASE_URL", url.expose_secret()));
+        }
+        for args in [&["client", "add", "another", "--role", "crm"][..], &["client", "revoke", "crm"]] {
+            let refused = binary::run(&envs, args, "").await.with_code(1);
+            assert!(refused.err.contains("behind its mirror"), "{}", refused.err);
+        }
+        binary::run(&envs, &["mirror", "status"], "").await.with_code(3);
+        world.start().await.stop().await;
+        binary::run(&envs, &["client", "revoke", "crm"], "").await.with_code(0);
+        binary::run(&envs, &["mirror", "status"], "").await.with_code(0);
     }
 
     /// Without its mirror a service whose ledger was mirrored does not start, nor with the mirror of another
