@@ -12,8 +12,9 @@ use tonic_health::pb::{
 use super::{Verdict, print, say, setup};
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::ConfigArgs,
-    domain::notice::{Language, lint},
+    config::{Config, ConfigArgs},
+    domain::notice::{Language, NoticeRegistry, lint},
+    store::SharedStore,
 };
 
 /// Arguments of `healthcheck`.
@@ -59,39 +60,57 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     let store = setup::open(&config, false).await?;
     store.ping().await?;
     say("database: ok");
-    let (keys, _) = setup::key_ring(&config, &store).await?;
-    let (own, newest) = (
-        keys.current().facts().generation,
-        store.ring_state().await?.generation,
-    );
-    say("key ring: ok, and that of this database");
-    if config.data_dir.join(setup::SIGNING_KEY).exists() || store.has_signing_key().await? {
-        setup::signing_key(&config, &store).await?;
-        say("signing key: ok, and that of this database");
+    let is_newest = keys(&config, &store).await?;
+    setup::check_recipients(&*store, &notices).await?;
+    say("recipients: ok, none that the privacy notice does not allow");
+    let is_intact = ledger(&config, &store).await?;
+    store.close().await;
+    let is_complete = notices_told(&notices)?;
+    Ok(if is_newest && is_intact && is_complete {
+        Verdict::Yes
     } else {
-        say("signing key: none yet, the service makes it when it starts");
-    }
+        Verdict::No
+    })
+}
+
+/// Whether the keys here are those of the database, and the newest.
+async fn keys(config: &Config, store: &SharedStore) -> anyhow::Result<bool> {
+    let (keys, _) = setup::key_ring(config, store).await?;
+    let own = keys.current().facts().generation;
+    let newest = store.ring_state().await?.generation;
+    say("key ring: ok, and that of this database");
     if own < newest {
         print(&format!(
             "key ring: not the newest (generation {own} of {newest}): copy that one here"
         ))?;
     }
-    setup::check_recipients(&*store, &notices).await?;
-    say("recipients: ok, none that the privacy notice does not allow");
-    let against = setup::against(&config, &store)?;
+    if config.data_dir.join(setup::SIGNING_KEY).exists() || store.has_signing_key().await? {
+        setup::signing_key(config, store).await?;
+        say("signing key: ok, and that of this database");
+    } else {
+        say("signing key: none yet, the service makes it when it starts");
+    }
+    Ok(own >= newest)
+}
+
+/// Whether the ledger holds, and is what its mirror and its last checkpoint say.
+async fn ledger(config: &Config, store: &SharedStore) -> anyhow::Result<bool> {
+    let against = setup::against(config, store)?;
     let found = store.verify(&against).await?;
-    store.close().await;
-    let intact = found.fault.is_none();
-    let entries = found.entries_checked;
+    let state = found
+        .fault
+        .map_or("intact".to_owned(), |(fault, sequence)| {
+            format!("NOT INTACT: {fault:?} at entry {sequence}")
+        });
     say(&format!(
-        "ledger: {} ({entries} entries, {} of them in the mirror)",
-        found
-            .fault
-            .map_or("intact".to_owned(), |(fault, sequence)| format!(
-                "NOT INTACT: {fault:?} at entry {sequence}"
-            )),
-        found.entries_mirrored
+        "ledger: {state} ({} entries, {} of them in the mirror)",
+        found.entries_checked, found.entries_mirrored
     ));
+    Ok(found.fault.is_none())
+}
+
+/// Tells what each notice leaves out; gives whether the one in force leaves out nothing.
+fn notices_told(notices: &NoticeRegistry) -> anyhow::Result<bool> {
     let today = SystemClock.now().to_zoned(TimeZone::UTC).date();
     let current = notices.current(today);
     let mut gaps_now = 0;
@@ -118,9 +137,5 @@ pub(super) async fn run(args: &ConfigArgs) -> anyhow::Result<Verdict> {
             "notice {version} ({standing}): {count} gap(s) against Art. 13"
         ));
     }
-    Ok(if intact && gaps_now == 0 && own >= newest {
-        Verdict::Yes
-    } else {
-        Verdict::No
-    })
+    Ok(gaps_now == 0)
 }
