@@ -99,11 +99,12 @@ impl<DB: Dialect> Tx<DB> {
     }
 
     pub(super) async fn commit(self) -> Result<()> {
-        let committed = self.inner.commit().await;
+        let ahead = self.ahead.map(WrittenAhead::committing);
+        self.inner.commit().await?;
         // After an error nobody knows: the next start asks the database.
-        if let Some(ahead) = self.ahead {
-            ahead.settled(committed.is_ok());
+        if let Some(ahead) = ahead {
+            ahead.committed();
         }
-        Ok(committed?)
+        Ok(())
     }
 }

@@ -128,7 +128,7 @@ on_both! {
         let world = World::new(backend).await;
         let (lead, submission) = stopped_with_a_lead(&world).await;
         let (entry, ahead) = written_ahead(&world, head(&world).await, erased(lead, submission)).await;
-        ahead.settled(false);
+        drop(ahead.committing());
         for _ in 0..2 {
             let replica = world.start().await;
             assert!(rights::theirs(&replica, "kari@example.no").await.is_empty());
@@ -158,7 +158,7 @@ on_both! {
         let store = world.open().await;
         world.new_token(&store, "another", lead_intake::token::Role::Crm).await;
         store.close().await;
-        written_ahead(&world, now, erased(lead, submission)).await.1.settled(false);
+        drop(written_ahead(&world, now, erased(lead, submission)).await.1.committing());
         let replica = world.start().await;
         assert_eq!(rights::theirs(&replica, "kari@example.no").await.len(), 1);
         verify(&replica).await;
@@ -173,7 +173,7 @@ on_both! {
         let request = rights::correction(&lead.to_string(), 1, "email", "right@example.no");
         let event = Event::Rectified(FieldSet::EMAIL);
         let new = NewEntry::of(event, 3, lead, 0).request(request.request_id.parse().unwrap());
-        written_ahead(&world, head(&world).await, new).await.1.settled(false);
+        drop(written_ahead(&world, head(&world).await, new).await.1.committing());
         let replica = world.start().await;
         assert_eq!(rights::rectify(&replica, &request).await.revision, 2);
         assert_eq!(rights::theirs(&replica, "right@example.no").await, [lead.to_string()]);
@@ -187,7 +187,7 @@ on_both! {
         let world = World::new(backend).await;
         let (lead, _) = stopped_with_a_lead(&world).await;
         let new = NewEntry::of(Event::Rectified(FieldSet::EMAIL), 3, lead, 0).request(new_id());
-        written_ahead(&world, head(&world).await, new).await.1.settled(true);
+        written_ahead(&world, head(&world).await, new).await.1.committing().committed();
         let replica = world.start().await;
         let found = rights::find(&replica, "kari@example.no").await;
         assert_eq!(found.leads[0].state(), pb::LeadState::Restricted);

@@ -208,7 +208,7 @@ impl Mirror {
     }
 
     /// Writes the entries of a transaction that is about to commit, durably. The answer, dropped before
-    /// [`WrittenAhead::settled`], notes that the transaction was given up.
+    /// [`WrittenAhead::committing`], notes that the transaction was given up.
     pub async fn write_ahead(
         self: &Arc<Self>,
         previous: Hash,
@@ -303,10 +303,27 @@ pub struct WrittenAhead {
 }
 
 impl WrittenAhead {
-    /// The transaction was committed, or (`false`) nobody knows: the database will tell.
-    pub fn settled(mut self, is_committed: bool) {
-        let id = self.id.take();
-        if let Some(id) = id.filter(|_| is_committed) {
+    /// The transaction is about to be committed: from here on it is not given up any more, whoever goes away.
+    #[must_use]
+    pub fn committing(mut self) -> Committing {
+        Committing {
+            mirror: self.mirror.clone(),
+            id: self.id.take(),
+        }
+    }
+}
+
+/// A batch whose transaction is being committed. Dropped: nobody knows, and the database will tell.
+#[derive(Debug)]
+pub struct Committing {
+    mirror: Arc<Mirror>,
+    id: Option<u64>,
+}
+
+impl Committing {
+    /// The database took it.
+    pub fn committed(self) {
+        if let Some(id) = self.id {
             lock(&self.mirror.ahead).commit(id);
         }
     }
