@@ -208,8 +208,7 @@ on_both! {
         submit_mail(&replica, "kari@example.no").await;
         erase(&replica, "kari@example.no").await;
         verified(&replica).await;
-        let file = files(&world.mirror(1)).into_iter()
-            .find(|file| file.file_name().unwrap().to_str().unwrap().starts_with("entries-")).unwrap();
+        let file = entries_file(&world.mirror(1));
         let whole = std::fs::read(&file).unwrap();
         let against = Against { mirror: Some(world.mirror(1)), ..Against::default() };
         // What stands beside the entries is not part of the chain: it is what a restore puts back, no proof.
@@ -285,16 +284,7 @@ async fn a2_a_mirror_is_verified_without_a_server() {
         .with_code(0)
         .json();
     assert_eq!(json["intact"], true);
-    let file = files(&mirror)
-        .into_iter()
-        .find(|file| {
-            file.file_name()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with("entries-")
-        })
-        .unwrap();
+    let file = entries_file(&mirror);
     let text = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let rewrite = |lines: &[&str]| std::fs::write(&file, lines.concat()).unwrap();

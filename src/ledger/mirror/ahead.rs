@@ -94,6 +94,9 @@ pub(super) struct Ahead {
     number: u64,
     /// The last entry in any of the files.
     last: i64,
+    /// Batches that were given up while nothing could be written: they may be on the disk all the same, and the next
+    /// file begins with the word that they did not come to be.
+    unsaid: Vec<u64>,
 }
 
 impl Ahead {
@@ -104,6 +107,7 @@ impl Ahead {
             file: None,
             number: numbers(dir, PREFIX)?.last().copied().unwrap_or(0),
             last: found.iter().map(|batch| batch.range().1).max().unwrap_or(0),
+            unsaid: Vec::new(),
         })
     }
 
@@ -117,14 +121,18 @@ impl Ahead {
             lines,
             is_committed: false,
         };
-        self.append(&Written::Batch(batch), true)?;
+        self.append(&Written::Batch(batch), true)
+            .inspect_err(|_| self.unsaid.push(id))?;
         self.last = self.last.max(last);
         Ok(id)
     }
 
-    /// Notes that a batch did not come to be. Best effort: what says nothing is judged by the database.
+    /// Notes that a batch did not come to be: now, or as soon as something can be written. What a crash leaves unsaid is
+    /// judged by the database.
     pub(super) fn give_up(&mut self, id: u64) {
-        let _ = self.append(&Written::GivenUp(id), false);
+        if self.append(&Written::GivenUp(id), false).is_err() {
+            self.unsaid.push(id);
+        }
     }
 
     /// Notes that a batch came to be. Best effort: it tells a correction that was cut off from one that a restore lost.
@@ -138,11 +146,16 @@ impl Ahead {
     }
 
     fn append(&mut self, written: &Written, durably: bool) -> Result<(), MirrorError> {
-        let mut bytes = serde_json::to_vec(written).map_err(io::Error::from)?;
-        bytes.push(b'\n');
+        let mut bytes = Vec::new();
+        let given_up: Vec<_> = self.unsaid.iter().map(|id| Written::GivenUp(*id)).collect();
+        for line in given_up.iter().chain([written]) {
+            serde_json::to_writer(&mut bytes, line).map_err(io::Error::from)?;
+            bytes.push(b'\n');
+        }
         let done = self.write_bytes(&bytes, durably);
-        if done.is_err() {
-            self.file = None;
+        match &done {
+            Ok(()) => self.unsaid.clear(),
+            Err(_) => self.file = None,
         }
         Ok(done?)
     }
@@ -194,4 +207,37 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Batch>, MirrorError> {
         batch.is_committed = committed.contains(&batch.id);
     }
     Ok(batches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{EntryKind, Head, NewEntry, genesis};
+
+    /// A1, D4: an act that was given up while the disk took nothing is not done at a later start, though its batch may
+    /// lie on the disk: the next that is written says so.
+    #[test]
+    fn a1_what_was_given_up_on_a_broken_disk_is_said_when_it_is_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let hash = genesis(uuid::Uuid::from_u128(7));
+        let mut head = Head {
+            sequence: 0,
+            hash,
+            at: 0,
+        };
+        let entry = head.append(NewEntry::new(EntryKind::Erased, 1), 1);
+        let mut ahead = Ahead::open(dir.path(), &[]).unwrap();
+        let id = ahead.write(hash, vec![entry.into()]).unwrap();
+        assert_eq!(read(dir.path()).unwrap().len(), 1);
+        // The file fails, and so does the next one.
+        ahead.file = None;
+        let block = path(dir.path(), 2);
+        fs::create_dir(&block).unwrap();
+        ahead.give_up(id);
+        fs::remove_dir(&block).unwrap();
+        assert_eq!(read(dir.path()).unwrap().len(), 1);
+        ahead.probe().unwrap();
+        assert!(read(dir.path()).unwrap().is_empty());
+        assert!(ahead.unsaid.is_empty());
+    }
 }

@@ -432,6 +432,15 @@ pub async fn eventually<T>(mut check: impl AsyncFnMut() -> Option<T>) -> T {
         .expect("it never became true")
 }
 
+/// The file of a small mirror that has its entries.
+pub fn entries_file(mirror: &Path) -> PathBuf {
+    let is_entries = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        name.starts_with("entries-")
+    };
+    files(mirror).into_iter().find(is_entries).unwrap()
+}
+
 /// Every file below a directory.
 pub fn files(dir: &std::path::Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
