@@ -65,7 +65,7 @@ on_both! {
     async fn a_ring_that_cannot_be_used_changes_nothing(backend: Backend) {
         let mut fleet = Fleet::new(backend).await;
         let right = fs::read_to_string(fleet.ring(0)).unwrap();
-        let other = secrets(&fleet.ring(0))[0].replace(['A', 'b', 'C', 'd', 'e', 'f'], "x");
+        let other = another(&secrets(&fleet.ring(0))[0]);
         let foreign = right.replace(&secrets(&fleet.ring(0))[0], &other);
         assert_ne!(foreign, right);
         let refused = async || {
@@ -94,8 +94,7 @@ on_both! {
         fleet.stop().await;
         let right = fs::read_to_string(fleet.ring(0)).unwrap();
         for (key, name) in secrets(&fleet.ring(0)).iter().zip(["Sealing", "Index"]) {
-            let last = key.chars().next().unwrap();
-            let other = key.replacen(last, if last == 'A' { "B" } else { "A" }, 1);
+            let other = another(key);
             fs::write(fleet.ring(0), right.replace(&**key, &other)).unwrap();
             let refused = fleet.refused_start(0).await;
             let says = format!("{name} key 1 is another key");
@@ -106,6 +105,12 @@ on_both! {
         fleet.replicas.push(back);
         fleet.stop().await;
     }
+}
+
+/// A key that differs in its first letter.
+fn another(key: &str) -> String {
+    let first = if key.starts_with('A') { "B" } else { "A" };
+    format!("{first}{}", &key[1..])
 }
 
 /// Two machines that change the ring in two ways do not get two rings: the second is refused, whatever it did, and its
