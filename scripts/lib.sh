@@ -180,6 +180,60 @@ unpack_package() {
     return "$status"
 }
 
+# A virtual environment that works, in the directory given: Debian has the module venv without what it needs.
+make_venv() {
+    [ -x "$1/bin/pip" ] && "$1/bin/pip" --version >/dev/null 2>&1 && return 0
+    rm -rf "$1"
+    python3 -m venv "$1" >/dev/null 2>&1 && return 0
+    apt_install python3 python3-venv || return 1
+    rm -rf "$1"
+    python3 -m venv "$1"
+}
+
+ensure_venv() {
+    make_venv "$1" || die 'no Python with venv, and it could not be installed: on Debian and Ubuntu, install the package python3-venv'
+}
+
+# install_wheels VENV REQUIREMENTS: what the file pins, by hash and without building anything. Does nothing
+# when it is there already.
+install_wheels() {
+    local venv="$1" requirements="$2" stamp
+    stamp="$venv/${requirements//\//-}"
+    cmp -s "$requirements" "$stamp" && return 0
+    say "installing what $requirements pins under ${venv#"$PWD/"}"
+    # Stdout is kept for what the checks say.
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --require-hashes --requirement "$requirements" >&2 || return 1
+    cp "$requirements" "$stamp"
+}
+
+# ensure_programs PACKAGE PROGRAM…: installs a Debian package if a program is missing.
+ensure_programs() {
+    local package="$1" program
+    shift
+    for program in "$@"; do
+        command -v "$program" >/dev/null && continue
+        apt_install "$package" || true
+        command -v "$program" >/dev/null ||
+            die "no $program, and it could not be installed: on Debian and Ubuntu, install the package $package"
+    done
+}
+
+# Node.js with npm.
+ensure_node() {
+    ensure_programs nodejs node
+    ensure_programs npm npm
+}
+
+# npm_install DIRECTORY: what its lock file pins, and no script of a package. Does nothing when it is there already.
+npm_install() {
+    local stamp="$1/node_modules/.installed"
+    cmp -s "$1/package-lock.json" "$stamp" && return 0
+    say "installing what $1/package-lock.json pins"
+    npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || return 1
+    cp "$1/package-lock.json" "$stamp"
+}
+
 # Runs a command as the server's user, in its directory: PostgreSQL refuses to run as root, and
 # complains about a working directory that it cannot enter.
 as_postgres() (
