@@ -34,6 +34,7 @@ use crate::{
         privacy::{Privacy, Receipts},
         proof::Proofs,
         status::Refusal,
+        web::{Origin, WebLayer, cors},
     },
     seal::{LiveKeyRing, Sealer, Unsealer},
     store::SharedStore,
@@ -77,6 +78,8 @@ pub struct Parts {
     pub settings: IntakeSettings,
     /// Metrics to show, if this process collects them.
     pub metrics: Option<PrometheusHandle>,
+    /// Origins whose pages may call.
+    pub cors_origins: Vec<Origin>,
     /// Whether strangers may ask for the contract: beyond loopback only if asked for.
     pub reflection: bool,
     /// The wait between two rounds of the sweep: [`crate::domain::sweep::SWEEP_EVERY`], but for tests.
@@ -90,6 +93,7 @@ pub struct Server {
     api: TcpListener,
     admin: TcpListener,
     access: Arc<Access>,
+    web: WebLayer,
 }
 
 /// Why a server cannot start.
@@ -129,6 +133,7 @@ impl Server {
             api: bind(api).await?,
             admin: bind(admin).await?,
             access,
+            web: WebLayer::new(&pool, MESSAGE_MAX),
             parts,
         })
     }
@@ -153,6 +158,8 @@ impl Server {
         let routes = routes(&self.parts, health, &stop);
         let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
         let layers = tower::ServiceBuilder::new()
+            .option_layer(cors(&self.parts.cors_origins))
+            .layer(self.web)
             .layer(ObserveLayer::new(&self.access))
             .layer(CatchPanicLayer::custom(|_| {
                 tonic::Status::from(Refusal::Internal).into_http::<tonic::body::Body>()
@@ -236,7 +243,7 @@ fn transport() -> tonic::transport::Server {
         .initial_connection_window_size(Some(1024 * 1024))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .accept_http1(false)
+        .accept_http1(true)
 }
 
 /// Every service of the API.

@@ -51,4 +51,5 @@ mod submit;
 mod sweep;
 mod tampering;
 mod tombstones;
+mod web;
 mod withheld;

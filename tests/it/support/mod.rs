@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod binary;
 
+pub mod plain;
 pub mod prover;
 
 pub mod raw;
@@ -236,6 +237,7 @@ impl World {
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
             metrics: None,
+            cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
         };
