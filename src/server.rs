@@ -304,13 +304,14 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         )
         .add_service(LedgerServiceServer::new(ledger).max_decoding_message_size(MESSAGE_MAX));
     if parts.reflection {
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1();
-        // The same bytes decoded when the server was bound.
-        if let Ok(reflection) = reflection {
-            routes = routes.add_service(reflection);
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // The same bytes decoded when the server was bound. Older clients, Python's among them, ask for v1alpha.
+        if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+            routes = routes.add_service(v1).add_service(v1alpha);
         }
     }
     routes

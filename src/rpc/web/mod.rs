@@ -8,6 +8,7 @@ mod connect;
 mod cors;
 mod error;
 mod message;
+mod rest;
 
 use std::{
     mem,
@@ -84,11 +85,17 @@ where
         // The clone is the one to keep: this one was polled ready.
         let fresh = self.inner.clone();
         let inner = mem::replace(&mut self.inner, fresh);
-        Either::Right(if is_grpc_web {
-            Box::pin(GrpcWebLayer::new().layer(inner).call(request))
-        } else {
-            Box::pin(self.connect.clone().call(inner, request))
-        })
+        let (request, rest) = rest::lend(request);
+        let connect = self.connect.clone();
+        Either::Right(Box::pin(async move {
+            let answered = if is_grpc_web {
+                GrpcWebLayer::new().layer(inner).call(request).await
+            } else {
+                connect.call(inner, request).await
+            };
+            rest.discard().await;
+            answered
+        }))
     }
 }
 

@@ -120,7 +120,7 @@ async fn each_method_answers_its_roles_as_json() {
         assert_eq!(stranger.header("www-authenticate"), Some("Bearer"));
         let two = Http::post(replica.api, path)
             .bearer(replica.token(allowed[0]))
-            .bearer("x");
+            .bearer(replica.token(allowed[0]));
         assert_eq!(two.json(&json!({})).await.refusal().2, "TOKEN_INVALID");
         for role in Role::ALL {
             let answer = Http::post(replica.api, path)
@@ -141,18 +141,48 @@ async fn each_method_answers_its_roles_as_json() {
     replica.stop().await;
 }
 
-/// Nothing that a stranger sends is read: the refusal comes while the message is still to come.
+/// Nothing that a stranger sends is read: one who waits to be asked for the message (RFC 9110, section 10.1.1) is
+/// refused instead of asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_stranger_is_read() {
     let world = World::new(Backend::Sqlite).await;
     let replica = world.start().await;
+    let known = format!("authorization: Bearer {}\r\n", replica.token(Role::Intake));
+    for (authorization, answer) in [("", b"HTTP/1.1 401"), (&*known, b"HTTP/1.1 100")] {
+        let mut caller = TcpStream::connect(replica.api).await.unwrap();
+        let head = format!(
+            "POST {SUBMIT} HTTP/1.1\r\nhost: x\r\n{authorization}expect: 100-continue\r\n\
+             content-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+        );
+        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut line = [0; 12];
+        caller.read_exact(&mut line).await.unwrap();
+        assert_eq!(line, *answer);
+    }
+    replica.stop().await;
+}
+
+/// Whoever is refused over HTTP/1.1 hears so, even while it still writes a message that nobody reads, and may go on
+/// with the same connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_heard_by_one_who_is_still_writing() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
     let mut stranger = TcpStream::connect(replica.api).await.unwrap();
+    let message = vec![b' '; 256 * 1024];
     let head = format!(
-        "POST {SUBMIT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+        "POST {SUBMIT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        message.len()
     );
-    stranger.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = [0; 12];
-    stranger.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 401");
+    for _ in 0..2 {
+        stranger.write_all(head.as_bytes()).await.unwrap();
+        stranger.write_all(&message).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}]}") {
+            let length = stranger.read_buf(&mut answer).await.unwrap();
+            assert_ne!(length, 0, "closed: {}", String::from_utf8_lossy(&answer));
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 401"));
+    }
     replica.stop().await;
 }
