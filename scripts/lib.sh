@@ -234,6 +234,16 @@ npm_install() {
     cp "$1/package-lock.json" "$stamp"
 }
 
+# Exports LEAD_INTAKE, the program: what the caller's environment names, or what is built now.
+ensure_program() {
+    if [ -z "${LEAD_INTAKE:-}" ]; then
+        require_rust
+        cargo build --locked
+        LEAD_INTAKE="$PWD/target/debug/lead-intake"
+    fi
+    export LEAD_INTAKE
+}
+
 # start_service DIRECTORY [OPTION…]: starts $LEAD_INTAKE on free ports with its data in the directory given, and sets
 # SERVICE_URL, SERVICE_ADMIN_URL (metrics, probes), SERVICE_DATA and SERVICE_LOG. The caller has `stop_service` in
 # its EXIT trap.
