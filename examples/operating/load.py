@@ -5,8 +5,9 @@ acknowledged, and then checks three promises: no call failed, every acknowledged
 the follower missed none. The names and addresses are made up, one for each form, so that a lead that was stored twice
 shows.
 
-The retry policy does the retrying; nothing here tries a call again but the follower, whose stream is meant to end now
-and then: it goes on from its last cursor.
+The retry policy does the retrying, but for two things. A stream is meant to end now and then: the follower goes on from
+its last cursor. And a replica that dies between the beginning and the end of an answer leaves half of one, which no
+library tries again: the form is submitted once more, with the key it had.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
+
+if TYPE_CHECKING:
+    from leadintake.v1.intake_pb2 import SubmitLeadRequest, SubmitLeadResponse
 
 FORMS_AT_ONCE = 8
 """Forms that are submitted at the same time."""
@@ -29,17 +34,10 @@ CALL_SECONDS = 20.0
 """How long a caller is willing to wait for an answer, retries included."""
 CATCH_UP_SECONDS = 60.0
 """How long the follower may take to hear of everything after the last form."""
-STREAM_ENDS = frozenset(
-    {
-        # The service stops, or its replica is gone before the stream began.
-        grpc.StatusCode.UNAVAILABLE,
-        # Its replica died: the balancer ends the stream without a status, and the client makes one up.
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.CANCELLED,
-    }
-)
-"""How a stream may end other than by a refusal. Each time: go on from the last cursor."""
+CUT_OFF = frozenset({grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED})
+"""What clients make of an answer that ends without a status: its replica died in the middle of it."""
+STREAM_ENDS = CUT_OFF | {grpc.StatusCode.UNAVAILABLE}
+"""How a stream may end other than by a refusal; UNAVAILABLE: its replica stops. Go on from the last cursor."""
 
 
 @dataclass
@@ -50,6 +48,8 @@ class Seen:
     """Lead by the address of its form."""
     failed: list[str] = field(default_factory=list)
     """Calls that failed after all their retries: codes and constant texts."""
+    halves: int = 0
+    """Answers that broke off in the middle."""
     followed: Counter[str] = field(default_factory=Counter)
     """Leads that the follower heard of, by the address of their form."""
     stream_ends: Counter[str] = field(default_factory=Counter)
@@ -99,11 +99,21 @@ class Callers:
                 notice_version=notice_version,
             )
             try:
-                answer = await self.intake.SubmitLead(request, metadata=self.intake_token, timeout=CALL_SECONDS)
+                answer = await self.submit(request)
                 self.seen.acknowledged[address] = answer.lead_id
             except grpc.aio.AioRpcError as error:
                 self.seen.failed.append(f"{error.code().name}: {error.details()}")
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def submit(self, request: SubmitLeadRequest) -> SubmitLeadResponse:
+        """Submits a form; half an answer is no answer."""
+        try:
+            return await self.intake.SubmitLead(request, metadata=self.intake_token, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in CUT_OFF:
+                raise
+            self.seen.halves += 1
+            return await self.intake.SubmitLead(request, metadata=self.intake_token, timeout=CALL_SECONDS)
 
     async def follow(self) -> None:
         """Follows the feed for ever; where a stream ends, the next one goes on."""
@@ -182,6 +192,7 @@ async def main(target: str, tokens: Path, policy: Path, state: Path) -> int:
     await callers.channel.close()
 
     print(f"{len(seen.acknowledged)} leads acknowledged, {len(seen.failed)} calls failed, {len(pulled)} in the feed")
+    print(f"{seen.halves} answers broke off in the middle and were asked for again")
     for what, times in seen.stream_ends.items():
         print(f"stream ended {times} time(s) with {what}")
     found = complaints(seen, pulled)
