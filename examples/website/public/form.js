@@ -31,8 +31,7 @@ function keepKey() {
   if (!field) return;
   if (form.dataset.key === 'new' && field.value === sessionStorage.getItem(SENT)) {
     // The back button, after the form was sent: the browser shows it as it was. A new one has a new key.
-    form.reset();
-    location.reload();
+    location.replace(location.pathname);
     return;
   }
   const kept = sessionStorage.getItem(KEY);

@@ -50,7 +50,7 @@ export function contactRoutes({ client, notices, links, isTooMany, origin }, tex
     if (reason === 'REQUEST_ID_REUSED') return again(409, { alert: texts.alerts.sentBefore, form: { key: randomUUID() } });
     if (reason === 'NOTICE_SUPERSEDED' || reason === 'NOTICE_UNKNOWN' || violations?.notice_version) {
       notices.forget();
-      return again(409, { alert: texts.alerts.newNotice, form: { noticeVersion: '' } });
+      return again(409, { alert: texts.alerts.newNotice, errors: violations, form: { noticeVersion: '' } });
     }
     if (code === 'INVALID_ARGUMENT' && Object.keys(violations).length > 0) return again(422, { errors: violations });
     console.error(`a submission was not taken: ${code ?? error.name} ${reason ?? ''}`);
