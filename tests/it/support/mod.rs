@@ -94,7 +94,24 @@ pub struct World {
     pub settings: IntakeSettings,
     pub sweep_every: Duration,
     /// The data directory.
-    pub dir: tempfile::TempDir,
+    pub dir: DataDir,
+}
+
+/// A world's directory.
+pub enum DataDir {
+    /// Gone with its world.
+    Own(tempfile::TempDir),
+    /// That of another process's world.
+    Found(PathBuf),
+}
+
+impl DataDir {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(dir) => dir.path(),
+            Self::Found(dir) => dir,
+        }
+    }
 }
 
 /// A server over a world's database.
@@ -130,7 +147,7 @@ impl World {
             tokens: Vec::new(),
             settings: IntakeSettings::default(),
             sweep_every: SWEEP_EVERY,
-            dir,
+            dir: DataDir::Own(dir),
         };
         let store = world.open().await;
         world.signer = Arc::new(SigningKey::generate(&origin(store.store_id())).unwrap());
@@ -293,6 +310,16 @@ async fn make_postgres_database(template: &str) -> String {
     }
     let (server, _) = url.rsplit_once('/').unwrap();
     format!("{server}/{name}")
+}
+
+/// Removes a test's database, whoever is connected to it.
+pub async fn drop_postgres_database(url: &str) {
+    let server = std::env::var(POSTGRES_URL).unwrap();
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let mut admin = PgConnection::connect(&server).await.unwrap();
+    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+    sqlx::raw_sql(drop).execute(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
 }
 
 impl Replica {
