@@ -60,7 +60,7 @@ export const en = {
     EMAIL_INVALID: 'Write the e-mail address like this: name@example.com.',
     PHONE_INVALID: 'Write a phone number, with its country code if it is not Norwegian: +44 20 7946 0000.',
     CONSENT_REQUIRED: 'Tick the box if you consent, or choose “I would like an offer”.',
-    UNKNOWN_VALUE: 'Choose what it is about.',
+    REQUIRED: 'Choose what it is about.',
     TOO_LONG: 'Write less: at most 200 characters.',
     CONTROL_CHARACTER: 'Write on a single line, without invisible characters.',
     other: 'We cannot take this. Put it right and send again.',

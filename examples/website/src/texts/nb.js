@@ -60,7 +60,7 @@ export const nb = {
     EMAIL_INVALID: 'Skriv e-postadressen slik: navn@eksempel.no.',
     PHONE_INVALID: 'Skriv et telefonnummer, med landkode hvis det ikke er norsk: +46 8 123 456 78.',
     CONSENT_REQUIRED: 'Kryss av for at du samtykker, eller velg «Jeg vil ha et tilbud».',
-    UNKNOWN_VALUE: 'Velg hva det gjelder.',
+    REQUIRED: 'Velg hva det gjelder.',
     TOO_LONG: 'Skriv kortere: høyst 200 tegn.',
     CONTROL_CHARACTER: 'Skriv på én linje, uten usynlige tegn.',
     other: 'Dette kan vi ikke ta imot. Rett det, og send på nytt.',
