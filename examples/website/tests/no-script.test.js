@@ -44,7 +44,7 @@ test('one form ten times at once', async () => {
   const email = 'ten@example.no';
   world.typed.add(email);
   const body = new URLSearchParams({ request_id: await keyOf(page), notice_version: '1.1', basis: 'offer', name: 'Ti', email });
-  const answers = await Promise.all(Array.from({ length: 10 }, () => fetch(`${world.url}/nb/`, { method: 'POST', body })));
+  const answers = await Promise.all(Array.from({ length: 10 }, () => fetch(`${world.url}/nb/send`, { method: 'POST', body })));
   const pages = await Promise.all(answers.map((answer) => answer.text()));
   const [lead, ...others] = world.leads(email);
   assert.equal(others.length, 0);

@@ -33,7 +33,7 @@ test('killed in the midst of many', async () => {
   const post = (place) => {
     const email = `many-${place}@example.no`;
     world.typed.add(email);
-    return fetch(`${world.url}/nb/`, {
+    return fetch(`${world.url}/nb/send`, {
       method: 'POST',
       body: new URLSearchParams({ request_id: crypto.randomUUID(), notice_version: version, basis: 'offer', name: 'Mange', email }),
     });
@@ -99,7 +99,7 @@ test('no notice, no form', async () => {
   const away = await fetch(`${world.url}/nb/`);
   assert.equal(away.status, 503);
   assert.ok((await away.text()).includes(nb.formAway.title));
-  const form = await fetch(`${world.url}/nb/`, { method: 'POST', body: new URLSearchParams({ notice_version: '1.1', name: 'Kari Kept' }) });
+  const form = await fetch(`${world.url}/nb/send`, { method: 'POST', body: new URLSearchParams({ notice_version: '1.1', name: 'Kari Kept' }) });
   assert.equal(form.status, 503);
   const text = await form.text();
   assert.ok(text.includes('value="Kari Kept"') && text.includes('value="1.1"'), 'what was typed is kept, and what it was typed under');

@@ -30,7 +30,7 @@ export function contactPage(texts, { form, notice, errors = {}, alert, isNew = f
 <dt>${words.visit}</dt><dd>${company.address}</dd>
 </dl>
 </section>
-<form class="card" method="post" action="/${texts.language}/" novalidate data-key="${isNew ? 'new' : 'kept'}">
+<form class="card" method="post" action="/${texts.language}/send" novalidate data-key="${isNew ? 'new' : 'kept'}">
 ${alert && html`<div class="alert" role="alert" tabindex="-1"${flag('autofocus', !first)}><h2>${alert.title}</h2><p>${alert.text}</p></div>`}
 ${summary(shared)}
 <input type="hidden" name="request_id" value="${form.key}" autocomplete="off">

@@ -11,7 +11,7 @@ export function noticeBox(texts, notice) {
 <p>${words.controller(notice.controller.name)}</p>
 <dl>
 <dt>${words.purpose}</dt>${notice.purposes.map((purpose) => html`<dd>${purpose}</dd>`)}
-<dt>${words.retention}</dt><dd>${notice.retention}</dd>
+<dt>${words.retention}</dt><dd>${firstSentence(notice.retention)}</dd>
 <dt>${words.rights}</dt><dd>${words.rightsText}</dd>
 </dl>
 <details>
@@ -20,6 +20,9 @@ export function noticeBox(texts, notice) {
 </details>
 </div>`;
 }
+
+// In sight stands how long; the exceptions are in the whole notice, below.
+const firstSentence = (text) => text.match(/^.*?\.(?=\s|$)/s)?.[0] ?? text;
 
 // The notice is plain text with headings ("## ") and lists ("- "): shown as such, changed in nothing.
 function asHtml(text) {

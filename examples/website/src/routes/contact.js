@@ -25,7 +25,11 @@ export function contactRoutes({ client, notices, links, isTooMany, origin }, tex
     return res.send(contactPage(texts, { form: withNotice(emptyForm(), notice), notice, isNew: true }));
   });
 
-  router.post('/', async (req, res) => {
+  // An address of its own: after a POST to the form's address browsers forget the page that they kept of it, and with it the
+  // key that the back button is to bring back.
+  router.get('/send', (req, res) => res.redirect(`/${texts.language}/`));
+
+  router.post('/send', async (req, res) => {
     const form = readForm(req.body);
     const again = async (status, page) => {
       const notice = await noticeOrNone(notices, texts);

@@ -14,7 +14,7 @@ const EXAMPLE = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = process.env.LEAD_INTAKE;
 const QUIET = [
   '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic',
-  '--disable-gpu', ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
+  '--disable-gpu', '--disable-lcd-text', ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
 ];
 
 export async function makeWorld({ siteEnv = {} } = {}) {
