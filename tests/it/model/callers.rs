@@ -57,7 +57,7 @@ impl Callers {
         let channel: Channel = endpoint.connect_lazy();
         let caller = |token: &String| {
             let header = format!("Bearer {token}").parse().unwrap();
-            InterceptedService::new(channel.clone(), Bearer::new(header))
+            InterceptedService::new(trace::Recorded::new(channel.clone()), Bearer::new(header))
         };
         let crm = |token: &String| {
             CrmServiceClient::new(caller(token)).max_decoding_message_size(64 * 1024 * 1024)

@@ -37,8 +37,9 @@ pub enum End {
     Killed,
 }
 
-/// What the database has of a CRM client: delivered, acknowledged, the head at its last delivery.
-pub type Place = (i64, i64, i64);
+/// What the database has of a CRM client: delivered, acknowledged, the head at its last delivery, and how many leads it
+/// was given that were withheld before.
+pub type Place = (i64, i64, i64, i64);
 
 impl House {
     /// A new world with this many CRM clients.
@@ -183,6 +184,7 @@ impl House {
             "consumer.acknowledged",
             "(SELECT snapshot FROM delivery WHERE delivery.client_id = client.id \
               AND delivery.upto = consumer.delivered)",
+            "(SELECT COUNT(disclosed_at) FROM withheld WHERE withheld.client_id = client.id)",
         ] {
             let sql = format!(
                 "SELECT COALESCE({column}, 0) FROM client \
@@ -192,7 +194,11 @@ impl House {
             columns.push(raw.numbers(&sql).await);
         }
         raw.close().await;
-        let place = |by: usize| (columns[0][by], columns[1][by], columns[2][by]);
+        let place = |by: usize| {
+            let [delivered, acknowledged, snapshot, disclosed] =
+                [0, 1, 2, 3].map(|of| columns[of][by]);
+            (delivered, acknowledged, snapshot, disclosed)
+        };
         (0..self.tokens.crms.len()).map(place).collect()
     }
 
@@ -211,6 +217,7 @@ impl House {
     pub async fn close(mut self, backup: Option<Backup>) {
         for replica in 0..self.replicas() {
             self.end(replica, End::Stopped).await;
+            trace::add(&std::fs::read(self.dir(replica).join("log")).unwrap());
         }
         drop_database(&self.world.url).await;
         if let Some(backup) = backup {

@@ -191,6 +191,9 @@ async fn part_of_a_child() {
         return;
     };
     let site: Site = serde_json::from_str(&site).unwrap();
+    if trace::is_on() {
+        lead_intake::telemetry::trace_to(std::io::stderr);
+    }
     let key_file = KeyFile::load(&site.keys.join(KEYS)).unwrap();
     let signer = SigningKey::load(&site.keys.join(SIGNER), &site.origin).unwrap();
     let mut settings = IntakeSettings::default();

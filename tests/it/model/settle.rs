@@ -26,6 +26,8 @@ pub struct Seen {
     /// What the ledger has that the model does not.
     pub entries: Vec<Entry>,
     pub places: Vec<Place>,
+    /// The same before the calls.
+    pub before: Vec<Place>,
 }
 
 impl Call {
@@ -137,7 +139,11 @@ fn happened(model: &Model, op: &Op, seen: &Seen) -> Option<Model> {
     let mut hint = Hint::default();
     match op {
         Op::Pull(by, request) => {
-            let (next, ..) = seen.places[*by];
+            let ((next, _, _, disclosed), before) = (seen.places[*by], seen.before[*by]);
+            if (next, disclosed) == (before.0, before.3) {
+                // A page that leaves nothing gave nothing new, if it was read at all.
+                return None;
+            }
             let start = model.position(&request.cursor).ok()?;
             let start = start.unwrap_or(model.readers[*by].acknowledged);
             if start <= model.readers[*by].delivered && start <= next {
@@ -165,7 +171,7 @@ fn is_first(model: &Model, request: &pb::SubmitLeadRequest) -> bool {
 
 fn is_placed(model: &Model, places: &[Place]) -> bool {
     let mut both = model.readers.iter().zip(places);
-    both.all(|(reader, (delivered, acknowledged, snapshot))| {
+    both.all(|(reader, (delivered, acknowledged, snapshot, _))| {
         // A page that gives nothing new leaves no snapshot.
         reader.delivered == *delivered
             && reader.acknowledged == *acknowledged

@@ -9,6 +9,8 @@ pub mod prover;
 
 pub mod raw;
 
+pub mod trace;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -105,6 +107,15 @@ pub enum DataDir {
     Found(PathBuf),
 }
 
+impl Drop for DataDir {
+    /// The end of a world.
+    fn drop(&mut self) {
+        if matches!(self, Self::Own(_)) {
+            trace::scan();
+        }
+    }
+}
+
 impl DataDir {
     pub fn path(&self) -> &Path {
         match self {
@@ -129,6 +140,7 @@ pub const START: &str = "2026-11-23T12:00:00Z";
 
 impl World {
     pub async fn new(backend: Backend) -> Self {
+        trace::start();
         let dir = tempfile::tempdir().unwrap();
         let url = match backend {
             Backend::Sqlite => StoreUrl::Sqlite(dir.path().join("lead-intake.db")),
@@ -355,7 +367,7 @@ impl Replica {
 
     pub fn caller(&self, token: &str) -> Caller {
         let header = format!("Bearer {token}").parse().unwrap();
-        InterceptedService::new(self.channel(), Bearer(header))
+        InterceptedService::new(trace::Recorded::new(self.channel()), Bearer(header))
     }
 
     /// Stops gently and waits until everything is closed.
@@ -366,7 +378,7 @@ impl Replica {
 }
 
 /// A channel that sends a token.
-pub type Caller = InterceptedService<Channel, Bearer>;
+pub type Caller = InterceptedService<trace::Recorded, Bearer>;
 
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
