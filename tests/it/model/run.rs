@@ -52,7 +52,7 @@ pub struct Story {
 
 /// A step, put into words only when it is asked for: that takes longer than the step.
 pub enum Told {
-    Step(usize, Op),
+    Step(usize, Box<Op>),
     Trouble(usize, Trouble),
 }
 
@@ -126,7 +126,7 @@ impl Run {
     /// Takes a step at a replica.
     pub async fn step(&mut self, op: Op) {
         let replica = self.draw.below(self.house.replicas());
-        self.story.tell(Told::Step(replica, op.clone()));
+        self.story.tell(Told::Step(replica, Box::new(op.clone())));
         let (answer, hint) = match op {
             Op::Sweep => {
                 let swept = self.house.sweep(replica).await;

@@ -113,7 +113,7 @@ impl Run {
                 0 => self.draw.below(self.house.replicas()),
                 _ => victim,
             };
-            self.story.tell(Told::Step(replica, op.clone()));
+            self.story.tell(Told::Step(replica, Box::new(op.clone())));
             let mut callers = self.house.callers(replica).clone();
             let epoch = self.model.epoch;
             calls.push(tokio::spawn(async move {
@@ -204,15 +204,20 @@ impl Run {
             let mut new = after.ledger[before.ledger.len()..].iter();
             new.any(|entry| is_written_ahead(entry.kind))
         };
-        let mut op = self.call();
+        let mut found = None;
         for _ in 0..20 {
+            let op = self.call();
             let mut after = self.model.clone();
             after.answer(&op, &Hint::of_nobody());
             if limits(&after, &self.model) {
+                found = Some(op);
                 break;
             }
-            op = self.call();
         }
+        // The mirror would notice only with the next act that its file is gone.
+        let Some(op) = found else {
+            return;
+        };
         let blocked = Blocked::new(&self.house.mirror(replica));
         let failed = self.try_at(replica, &op).await;
         blocked.unblock();
@@ -220,7 +225,7 @@ impl Run {
     }
 
     async fn try_at(&mut self, replica: usize, op: &Op) -> (Answer, Hint) {
-        self.story.tell(Told::Step(replica, op.clone()));
+        self.story.tell(Told::Step(replica, Box::new(op.clone())));
         let epoch = self.model.epoch;
         self.house.callers(replica).take(op, epoch).await
     }

@@ -124,7 +124,7 @@ pub fn scan() {
 fn hand_over(values: &[&str]) {
     if let Some(path) = env::var_os(VALUES) {
         let lines = values.iter().filter(|value| !value.contains('\n'));
-        let lines: String = lines.map(|value| format!("{value}\n")).collect();
+        let lines = lines.copied().collect::<Vec<_>>().join("\n") + "\n";
         let file = std::fs::File::options()
             .create(true)
             .append(true)
