@@ -37,6 +37,7 @@ use crate::{
     },
     seal::{LiveKeyRing, Sealer, Unsealer},
     store::SharedStore,
+    telemetry,
 };
 
 /// Our services, for health.
@@ -325,6 +326,7 @@ fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>)
         .route(
             "/metrics",
             get(async move || {
+                telemetry::show_process();
                 metrics
                     .as_ref()
                     .map_or_else(String::new, PrometheusHandle::render)

@@ -15,5 +15,6 @@ pub mod ledger;
 pub mod observe;
 pub mod privacy;
 pub mod proof;
+mod refusals;
 pub mod rules;
 pub mod status;
