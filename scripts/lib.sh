@@ -234,6 +234,46 @@ npm_install() {
     cp "$1/package-lock.json" "$stamp"
 }
 
+# Exports LEAD_INTAKE, the program: what the caller's environment names, or what is built now.
+ensure_program() {
+    if [ -z "${LEAD_INTAKE:-}" ]; then
+        require_rust
+        cargo build --locked
+        LEAD_INTAKE="$PWD/target/debug/lead-intake"
+    fi
+    export LEAD_INTAKE
+}
+
+# start_service DIRECTORY [OPTION…]: starts $LEAD_INTAKE on free ports with its data in the directory given, and sets
+# SERVICE_URL, SERVICE_ADMIN_URL (metrics, probes), SERVICE_DATA and SERVICE_LOG. The caller has `stop_service` in
+# its EXIT trap.
+SERVICE_PID=''
+start_service() {
+    local dir="$1" deadline=$((SECONDS + 60)) listening
+    shift
+    SERVICE_LOG="$dir/service.log" SERVICE_DATA="$dir/data"
+    "$LEAD_INTAKE" serve --data-dir "$SERVICE_DATA" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 "$@" \
+        >"$SERVICE_LOG" 2>&1 </dev/null &
+    SERVICE_PID=$!
+    while ! listening="$(grep -m 1 '^listening on ' "$SERVICE_LOG")"; do
+        if ! kill -0 "$SERVICE_PID" 2>/dev/null || ((SECONDS > deadline)); then
+            cat "$SERVICE_LOG" >&2
+            die 'the service did not start'
+        fi
+        sleep 0.05
+    done
+    read -r SERVICE_URL SERVICE_ADMIN_URL < <(sed -E 's/^listening on ([^ ]+) \(API\) and ([^ ]+) .*/http:\/\/\1 http:\/\/\2/' <<<"$listening")
+    export SERVICE_URL SERVICE_ADMIN_URL SERVICE_DATA SERVICE_LOG
+}
+
+# Ends the service. Harmless when there is none.
+stop_service() {
+    [ -n "$SERVICE_PID" ] || return 0
+    kill "$SERVICE_PID" 2>/dev/null || true
+    wait "$SERVICE_PID" 2>/dev/null || true
+    SERVICE_PID=''
+}
+
 # Runs a command as the server's user, in its directory: PostgreSQL refuses to run as root, and
 # complains about a working directory that it cannot enter.
 as_postgres() (

@@ -19,7 +19,10 @@ use crate::{
         notice::Controller,
         retention::{GraceDays, MAX_AGE_DAYS_CAP, RetentionPolicy},
     },
-    rpc::intake::IntakeSettings,
+    rpc::{
+        intake::IntakeSettings,
+        web::{Origin, OriginError},
+    },
     store::StoreUrl,
     telemetry::LogFormat,
 };
@@ -72,6 +75,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of metrics and probes.
     pub admin_listen: SocketAddr,
+    /// Origins whose pages may call: none, unless somebody says.
+    pub cors_origins: Vec<Origin>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What the services need.
@@ -111,6 +116,8 @@ struct ServerSection {
     listen: Option<SocketAddr>,
     admin_listen: Option<SocketAddr>,
     insecure: Option<bool>,
+    #[serde(default)]
+    cors_origins: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -216,6 +223,13 @@ impl Config {
                 .max(4),
             listen: api,
             admin_listen: admin,
+            cors_origins: file
+                .server
+                .cors_origins
+                .iter()
+                .map(|origin| origin.parse())
+                .collect::<Result<_, OriginError>>()
+                .map_err(|error| ConfigError(format!("server.cors_origins: {error}")))?,
             log_format: file.log.format,
             settings: IntakeSettings {
                 controller: file.controller.unwrap_or_default(),

@@ -34,6 +34,7 @@ use crate::{
         privacy::{Privacy, Receipts},
         proof::Proofs,
         status::Refusal,
+        web::{Origin, WebLayer, cors},
     },
     seal::{LiveKeyRing, Sealer, Unsealer},
     store::SharedStore,
@@ -78,6 +79,8 @@ pub struct Parts {
     pub settings: IntakeSettings,
     /// Metrics to show, if this process collects them.
     pub metrics: Option<PrometheusHandle>,
+    /// Origins whose pages may call.
+    pub cors_origins: Vec<Origin>,
     /// Whether strangers may ask for the contract: beyond loopback only if asked for.
     pub reflection: bool,
     /// The wait between two rounds of the sweep: [`crate::domain::sweep::SWEEP_EVERY`], but for tests.
@@ -91,6 +94,7 @@ pub struct Server {
     api: TcpListener,
     admin: TcpListener,
     access: Arc<Access>,
+    web: WebLayer,
 }
 
 /// Why a server cannot start.
@@ -130,6 +134,7 @@ impl Server {
             api: bind(api).await?,
             admin: bind(admin).await?,
             access,
+            web: WebLayer::new(&pool, MESSAGE_MAX),
             parts,
         })
     }
@@ -154,6 +159,8 @@ impl Server {
         let routes = routes(&self.parts, health, &stop);
         let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
         let layers = tower::ServiceBuilder::new()
+            .option_layer(cors(&self.parts.cors_origins))
+            .layer(self.web)
             .layer(ObserveLayer::new(&self.access))
             .layer(CatchPanicLayer::custom(|_| {
                 tonic::Status::from(Refusal::Internal).into_http::<tonic::body::Body>()
@@ -237,7 +244,7 @@ fn transport() -> tonic::transport::Server {
         .initial_connection_window_size(Some(1024 * 1024))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .accept_http1(false)
+        .accept_http1(true)
 }
 
 /// Every service of the API.
@@ -298,13 +305,14 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         )
         .add_service(LedgerServiceServer::new(ledger).max_decoding_message_size(MESSAGE_MAX));
     if parts.reflection {
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1();
-        // The same bytes decoded when the server was bound.
-        if let Ok(reflection) = reflection {
-            routes = routes.add_service(reflection);
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // The same bytes decoded when the server was bound. Older clients, Python's among them, ask for v1alpha.
+        if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+            routes = routes.add_service(v1).add_service(v1alpha);
         }
     }
     routes

@@ -37,9 +37,6 @@ pub enum LogFormat {
 /// Starts logging. `RUST_LOG` chooses what of our own is logged; of the libraries, warnings are.
 pub fn start_logs(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let ours_or_grave = filter_fn(|metadata| {
-        metadata.target().starts_with("lead_intake") || *metadata.level() <= tracing::Level::WARN
-    });
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let json = format == LogFormat::Json || format == LogFormat::Auto && !terminal;
     let layer = fmt::layer()
@@ -57,8 +54,20 @@ pub fn start_logs(format: LogFormat) {
     };
     // A second start, as in tests, keeps the first.
     let _ = tracing_subscriber::registry()
-        .with(layer.with_filter(ours_or_grave))
+        .with(layer.with_filter(filter_fn(is_ours_or_grave)))
         .with(filter)
+        .try_init();
+}
+
+fn is_ours_or_grave(metadata: &tracing::Metadata<'_>) -> bool {
+    metadata.target().starts_with("lead_intake") || *metadata.level() <= tracing::Level::WARN
+}
+
+/// Logs all that can be logged, as JSON lines, to somewhere else: for tests that look at what is in it.
+pub fn trace_to<W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
+    let layer = fmt::layer().json().flatten_event(true).with_writer(writer);
+    let _ = tracing_subscriber::registry()
+        .with(layer.with_filter(filter_fn(is_ours_or_grave)))
         .try_init();
 }
 

@@ -1,20 +1,16 @@
 //! `--json`: the contract's own JSON, made from its descriptors.
 //!
-//! A message is encoded, decoded again by the descriptors and written as canonical proto JSON: lowerCamelCase,
-//! names of enum values, RFC 3339 times, 64-bit numbers as text. Values that are empty, zero or false are
-//! written too, so that a program need not know the defaults. To offer one more message, name it in [`named`].
-
-use std::sync::LazyLock;
+//! A message is encoded, decoded again by the descriptors and written as [`crate::rpc::json`] says. To offer one more message, name it in [`named`].
 
 use anyhow::Context as _;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use super::print;
-use crate::pb;
-
-static POOL: LazyLock<Option<DescriptorPool>> =
-    LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTORS).ok());
+use crate::{
+    pb,
+    rpc::json::{CONTRACT, WRITE},
+};
 
 /// A message that knows its name in the contract.
 pub(super) trait Named: Message {
@@ -66,15 +62,15 @@ pub(super) fn read<M: Named + Default>(text: &str) -> anyhow::Result<M> {
 }
 
 fn descriptor<M: Named>() -> anyhow::Result<MessageDescriptor> {
-    POOL.as_ref()
+    CONTRACT
+        .as_ref()
         .and_then(|pool| pool.get_message_by_name(M::NAME))
         .context("the contract does not describe this message")
 }
 
 fn value<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
     let message = DynamicMessage::decode(descriptor::<M>()?, message.encode_to_vec().as_slice())?;
-    let options = SerializeOptions::new().skip_default_fields(false);
-    Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)
+    Ok(message.serialize_with_options(serde_json::value::Serializer, &WRITE)?)
 }
 
 #[cfg(test)]
@@ -106,7 +102,7 @@ mod tests {
     /// A macro wrote the names; the contract has each of them.
     #[test]
     fn every_name_is_in_the_contract() {
-        let pool = POOL.as_ref().expect("a contract");
+        let pool = CONTRACT.as_ref().expect("a contract");
         for name in NAMES {
             assert!(pool.get_message_by_name(name).is_some(), "{name}");
         }

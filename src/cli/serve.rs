@@ -62,6 +62,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         notices,
         settings: config.settings.clone(),
         metrics,
+        cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),
         sweep_every: SWEEP_EVERY,
     };

@@ -534,6 +534,7 @@ async fn reflection_can_be_off() {
         notices: Arc::new(NoticeRegistry::shipped(&world.settings.controller).unwrap()),
         settings: world.settings.clone(),
         metrics: None,
+        cors_origins: Vec::new(),
         reflection: false,
         sweep_every: world.sweep_every,
     };

@@ -69,7 +69,7 @@ impl Program {
         let channel = Endpoint::from_shared(self.binary.url())
             .unwrap()
             .connect_lazy();
-        InterceptedService::new(channel, Bearer::new(header))
+        InterceptedService::new(trace::Recorded::new(channel), Bearer::new(header))
     }
 
     async fn verify(&self) {

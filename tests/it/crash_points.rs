@@ -196,7 +196,7 @@ fn caller(dir: &Path, api: SocketAddr, role: &str) -> Caller {
         .unwrap()
         .timeout(PATIENCE)
         .connect_lazy();
-    InterceptedService::new(channel, Bearer::new(header))
+    InterceptedService::new(trace::Recorded::new(channel), Bearer::new(header))
 }
 
 async fn scene(backend: Backend) -> Scene {

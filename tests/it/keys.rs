@@ -157,7 +157,10 @@ impl Fleet {
         let token = fs::read_to_string(self.data(0).join("tokens").join(role)).unwrap();
         let header = format!("Bearer {}", token.trim()).parse().unwrap();
         let channel = Endpoint::from_shared(self.replicas[place].url()).unwrap();
-        InterceptedService::new(channel.connect_lazy(), Bearer::new(header))
+        InterceptedService::new(
+            trace::Recorded::new(channel.connect_lazy()),
+            Bearer::new(header),
+        )
     }
 
     fn intake(&self, place: usize) -> IntakeServiceClient<Caller> {

@@ -52,4 +52,5 @@ mod submit;
 mod sweep;
 mod tampering;
 mod tombstones;
+mod web;
 mod withheld;

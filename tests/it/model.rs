@@ -1,26 +1,42 @@
 //! The service against a model of it: random steps, and after each the answer must be the model's.
 //!
 //! The model in [`state`], [`people`], [`acts`] and [`feed`] over [`rules`] is written from the contract, not from the program: where the
-//! two differ, one of them is wrong. A world is a run of steps from one seed, at a real server; the same seeds run on
-//! both databases. A failure names its seed and step. To run more, or to run one again:
+//! two differ, one of them is wrong. A world is a run of steps from one seed, at replicas that are processes of their
+//! own ([`process`], [`house`]): two on PostgreSQL, one on SQLite. Some of the steps are [`troubles`]: replicas are stopped, and
+//! killed with calls under way; the database ends every session; the ledger or a mirror takes nothing; calls meet; a
+//! backup comes back ([`restored`]). What became of calls that were never answered is looked up ([`settle`]). After each trouble, and
+//! at the end, the invariants are looked at on every replica ([`end`]) and in the CRM clients' own copies ([`copies`]).
+//!
+//! The same seeds run on both databases. A failure tells its seed, its step and the last steps, in which everybody is made
+//! up. A seed takes the same steps again up to the first kill that cuts its calls off elsewhere. To run more, or to run
+//! one again:
 //!
 //! ```text
-//! ./.ci/soak      # 100,000 on each database: some minutes
+//! ./.ci/soak      # 20 seeds of 100,000 steps on each database: hours
 //! LEAD_INTAKE_MODEL_SEED=7 LEAD_INTAKE_MODEL_STEPS=1000 ./scripts/test --test it model::
 //! ```
 //!
-//! To add a call, add it to [`op::Op`], draw it in [`draw`], and say in the model what it answers.
+//! To add a call, add it to [`op::Op`], draw it in [`draw`], and say in the model what it answers. To add a trouble, see
+//! [`troubles`].
 #![expect(clippy::print_stdout, reason = "figures, for whoever runs the tests")]
 
 mod acts;
+mod callers;
+mod copies;
 mod draw;
 mod end;
 mod feed;
+mod house;
 mod op;
 mod people;
+mod process;
+mod restored;
 mod rules;
 mod run;
+mod settle;
 mod state;
+mod troubles;
+mod twist;
 
 use std::env;
 
@@ -32,8 +48,10 @@ use crate::support::*;
 const STEPS_IN_WORLD: usize = 1000;
 /// Steps on each database, if `LEAD_INTAKE_MODEL_STEPS` does not say.
 const STEPS: usize = 5_000;
+/// Of a thousand steps so many are troubles, if `LEAD_INTAKE_MODEL_TROUBLES` does not say.
+const TROUBLES: usize = 4;
 /// What the default run must have met, or it proves little: kinds of answers, and of entries with their detail.
-const MET: [&str; 40] = [
+const MET: [&str; 44] = [
     "submit done",
     "submit LEAD_ERASED",
     "submit REQUEST_ID_REUSED",
@@ -74,6 +92,10 @@ const MET: [&str; 40] = [
     "ErasureRefused 2",
     "ErasureRefused 3",
     "HandedOver 3",
+    "Erased 6",
+    "Kill",
+    "BackUp",
+    "Restore",
 ];
 /// Worlds at the same time.
 const AT_ONCE: usize = 4;
@@ -85,11 +107,15 @@ fn setting(name: &str) -> Option<u64> {
 
 on_both! {
     /// Whatever is asked, in whatever order, each answer is the one that the contract and the law give;
+    /// D1, E4, A1, F1 to F4, F7, F8, Art. 17, 18, 19: so also after a restart, after a kill, after faults, and after a
+    /// backup came back, on every replica; and
     /// at the end each lead that is gone has one tombstone, its last entry, which every client that was given the
     /// lead hears, and no other; what is restricted or erased is nowhere; and the chain holds.
     async fn every_answer_is_the_models(backend: Backend) {
         let steps = setting("LEAD_INTAKE_MODEL_STEPS").map_or(STEPS, |it| usize::try_from(it).unwrap());
         let first = setting("LEAD_INTAKE_MODEL_SEED").unwrap_or(1);
+        let troubles = setting("LEAD_INTAKE_MODEL_TROUBLES");
+        let troubles = troubles.map_or(TROUBLES, |it| usize::try_from(it).unwrap());
         let mut seeds = first..first + u64::try_from(steps.div_ceil(STEPS_IN_WORLD)).unwrap();
         let mut worlds = JoinSet::new();
         let mut left = steps;
@@ -98,11 +124,20 @@ on_both! {
             while worlds.len() < AT_ONCE && let Some(seed) = seeds.next() {
                 let steps = left.min(STEPS_IN_WORLD);
                 left -= steps;
-                worlds.spawn(run::world(backend, seed, steps));
+                // On a thread of its own: the model computes.
+                worlds.spawn_blocking(move || {
+                    let mut runtime = tokio::runtime::Builder::new_current_thread();
+                    let runtime = runtime.enable_all().build().unwrap();
+                    runtime.block_on(run::world(backend, seed, steps, troubles))
+                });
             }
             match worlds.join_next().await {
                 Some(world) => {
-                    for (answer, count) in world.unwrap() {
+                    // It has told its story.
+                    let Ok(world) = world else {
+                        panic!("a world failed")
+                    };
+                    for (answer, count) in world {
                         *tally.entry(answer).or_default() += count;
                     }
                 }

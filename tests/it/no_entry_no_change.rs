@@ -9,7 +9,7 @@ use tonic_health::pb::{
 use crate::{raw::Raw, steps::*, support::*};
 
 /// Makes every entry of the ledger fail.
-async fn break_ledger(world: &World) {
+pub async fn break_ledger(world: &World) {
     let mut raw = Raw::open(world).await;
     raw.execute(match world.backend {
         Backend::Sqlite => {
@@ -17,7 +17,7 @@ async fn break_ledger(world: &World) {
              BEGIN SELECT RAISE(ABORT, 'no'); END"
         }
         Backend::Postgres => {
-            "CREATE FUNCTION no_entry() RETURNS trigger LANGUAGE plpgsql \
+            "CREATE OR REPLACE FUNCTION no_entry() RETURNS trigger LANGUAGE plpgsql \
              AS 'BEGIN RAISE EXCEPTION ''no''; END'; \
              CREATE TRIGGER no_entry BEFORE INSERT ON ledger \
              FOR EACH ROW EXECUTE FUNCTION no_entry()"
@@ -27,7 +27,7 @@ async fn break_ledger(world: &World) {
     raw.close().await;
 }
 
-async fn mend_ledger(world: &World) {
+pub async fn mend_ledger(world: &World) {
     let mut raw = Raw::open(world).await;
     raw.execute(match world.backend {
         Backend::Sqlite => "DROP TRIGGER no_entry",

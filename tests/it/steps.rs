@@ -1,12 +1,16 @@
 //! Steps that several tests take: submit, pull, erase, read the ledger.
 
-use lead_intake::pb::{self, crm_service_client::CrmServiceClient};
+use lead_intake::pb::{
+    self, crm_service_client::CrmServiceClient, ledger_service_client::LedgerServiceClient,
+};
 use tonic::Status;
 
 use crate::support::*;
 
 /// A client of `CrmService`.
 pub type Crm = CrmServiceClient<Caller>;
+/// A client of `LedgerService`.
+pub type Auditor = LedgerServiceClient<Caller>;
 
 /// Submits a form that must be accepted; gives the lead's identifier.
 pub async fn submit(replica: &Replica, form: pb::SubmitLeadRequest) -> String {
@@ -86,26 +90,38 @@ pub async fn erase(replica: &Replica, email: &str) -> pb::EraseSubjectResponse {
 
 /// Everything that has happened.
 pub async fn ledger(replica: &Replica) -> Vec<pb::LedgerEntry> {
+    ledger_after(&mut replica.ledger(), 0).await.unwrap()
+}
+
+/// Everything that has happened after an entry.
+pub async fn ledger_after(
+    auditor: &mut Auditor,
+    after: i64,
+) -> Result<Vec<pb::LedgerEntry>, Status> {
     let mut entries: Vec<pb::LedgerEntry> = Vec::new();
     loop {
         let request = pb::ListEntriesRequest {
-            after_sequence: entries.last().map_or(0, |entry| entry.sequence),
+            after_sequence: entries.last().map_or(after, |entry| entry.sequence),
             page_size: 1000,
             ..Default::default()
         };
-        let page = replica.ledger().list_entries(request).await.unwrap();
-        let page = page.into_inner();
+        let page = auditor.list_entries(request).await?.into_inner();
         entries.extend(page.entries);
         if !page.has_more {
-            return entries;
+            return Ok(entries);
         }
     }
 }
 
 /// Fails unless the chain holds and its numbers are dense.
 pub async fn verify(replica: &Replica) {
+    verify_by(&mut replica.ledger()).await;
+}
+
+/// The same, asked by this caller.
+pub async fn verify_by(auditor: &mut Auditor) {
     let request = pb::VerifyLedgerRequest {};
-    let verified = replica.ledger().verify_ledger(request).await.unwrap();
+    let verified = auditor.verify_ledger(request).await.unwrap();
     let verified = verified.into_inner();
     assert!(verified.intact, "{verified:?}");
     assert_eq!(verified.entries_checked, verified.head_sequence);

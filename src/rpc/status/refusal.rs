@@ -41,10 +41,22 @@ refusals! {
         "the message is not well-formed protobuf of this contract";
     MessageTooLarge = OutOfRange, "MESSAGE_TOO_LARGE", NEVER,
         "the message is larger than this method takes";
+    MalformedJson = InvalidArgument, "MALFORMED_JSON", NEVER,
+        "the message is not well-formed JSON of this contract; the reason's metadata has line and column";
+    MessageTooSlow = DeadlineExceeded, "MESSAGE_TOO_SLOW", NEVER,
+        "the message did not arrive within 10 s; nothing was stored";
+    MethodNotPost = Unimplemented, "METHOD_NOT_POST", NEVER,
+        "call methods with POST";
+    MediaTypeNotSupported = Unimplemented, "MEDIA_TYPE_NOT_SUPPORTED", NEVER,
+        "send the message as content-type: application/json, application/proto or application/grpc";
+    StreamNeedsGrpc = Unimplemented, "STREAM_NEEDS_GRPC", NEVER,
+        "this method answers with a stream: call it with gRPC or grpc-web, or PullLeads instead";
+    DeadlineExceeded = DeadlineExceeded, "DEADLINE_EXCEEDED", NEVER,
+        "the caller's deadline passed before the answer; repeat the call with the same request_id";
     UnknownField = InvalidArgument, "UNKNOWN_FIELD", NEVER,
         "the message has a field that this contract does not have; nothing was stored";
     EncodingNotSupported = Unimplemented, "ENCODING_NOT_SUPPORTED", NEVER,
-        "send the message uncompressed, as application/grpc";
+        "send the message uncompressed, in a form that this method takes";
     UnknownMethod = Unimplemented, "UNKNOWN_METHOD", NEVER,
         "there is no such method";
     TokenMissing = Unauthenticated, "TOKEN_MISSING", NEVER,
@@ -117,15 +129,30 @@ impl Refusal {
     pub fn reason(self) -> &'static str {
         self.row().1
     }
-}
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        let (code, reason, retry, text) = refusal.row();
-        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    /// The error, with a line and a column of the JSON text that was sent.
+    #[must_use]
+    pub fn at(self, (line, column): (usize, usize)) -> Status {
+        let place = [("line", line), ("column", column)];
+        self.with(
+            place
+                .map(|(key, number)| (key.to_owned(), number.to_string()))
+                .into(),
+        )
+    }
+
+    fn with(self, metadata: HashMap<String, String>) -> Status {
+        let (code, reason, retry, text) = self.row();
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
         if let Some(delay) = retry {
             details.set_retry_info(Some(delay));
         }
         Status::with_error_details(code, text, details)
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        refusal.with(HashMap::new())
     }
 }

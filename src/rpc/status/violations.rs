@@ -39,6 +39,7 @@ faults! {
     UuidInvalid = "UUID_INVALID", "is not a UUID";
     OutOfRange = "OUT_OF_RANGE", "is out of range";
     UnknownValue = "UNKNOWN_VALUE", "is none of the values there are";
+    WrongKind = "WRONG_KIND", "has a value of another kind than this field";
     TooMany = "TOO_MANY", "has too many items";
     NameOrCompanyRequired = "NAME_OR_COMPANY_REQUIRED", "name or company is required";
     PhoneOrEmailRequired = "PHONE_OR_EMAIL_REQUIRED", "phone or email is required";

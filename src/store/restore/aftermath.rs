@@ -1,7 +1,8 @@
 //! What a restore leaves to be told: itself, what is lost, and to everybody that they must start again.
 
 use super::{
-    ADD_CONSUMERS, ADD_DELIVERIES, LOST, NEXT_EPOCH, Restoration, Result, START_AGAIN, StoreError,
+    ADD_CONSUMERS, ADD_DELIVERIES, DISCLOSE, DISCLOSE_READABLE, DISCLOSE_RELEASED, LOST,
+    NEXT_EPOCH, Restoration, Result, START_AGAIN, StoreError,
 };
 use crate::{
     domain::{
@@ -52,12 +53,22 @@ impl<DB: Dialect> Restoration<DB> {
         }
     }
 
+    /// Counts as given what was withheld and could be read when the backup was taken. Before anything is put back.
+    pub(super) async fn note_readable(&mut self) -> Result<()> {
+        let now = values![self.now.as_microsecond()];
+        self.tx.execute(DISCLOSE_READABLE, now).await.map(|_| ())
+    }
+
     /// Does acts again whose numbers are taken by now: what still ends or limits something.
     pub(super) async fn apply_again(&mut self, lines: &[Line]) -> Result<()> {
         for Line { entry, .. } in lines {
             let (Some(id), Some(event)) = (entry.new.lead_id, entry.new.event()) else {
                 continue;
             };
+            if let Event::Released(_) = event {
+                let lead = values![self.now.as_microsecond(), id.uuid()];
+                self.tx.execute(DISCLOSE, lead).await?;
+            }
             let Some(candidate) = self.tx.lead(id).await? else {
                 continue;
             };
@@ -90,11 +101,13 @@ impl<DB: Dialect> Restoration<DB> {
 
     /// Makes every cursor expire, and counts everything as given that may have been given since the backup.
     pub(super) async fn start_again(&mut self) -> Result<()> {
-        self.tx.execute(NEXT_EPOCH, Vec::new()).await?;
+        self.tx.execute(NEXT_EPOCH, values![self.done.from]).await?;
         self.tx.execute(ADD_CONSUMERS, Vec::new()).await?;
         let (upto, snapshot) = (self.head.sequence, self.done.from);
         let row = values![upto, snapshot, self.now.as_microsecond()];
         self.tx.execute(ADD_DELIVERIES, row).await?;
+        let row = values![self.now.as_microsecond(), self.done.from];
+        self.tx.execute(DISCLOSE_RELEASED, row).await?;
         self.tx.execute(START_AGAIN, values![upto]).await?;
         Ok(())
     }

@@ -57,13 +57,23 @@ statements! {
             AND NOT EXISTS (SELECT 1 FROM ledger AS tombstone \
                 WHERE tombstone.lead_id = submitted.lead_id AND tombstone.kind IN (7, 8)) \
             ORDER BY submitted.sequence LIMIT $3";
-    NEXT_EPOCH = "UPDATE store SET epoch = epoch + 1 WHERE id = 1";
+    // By each restore since the backup, which did not know of them, and this one: no epoch comes twice.
+    NEXT_EPOCH = "UPDATE store SET epoch = epoch + (SELECT COUNT(*) FROM ledger \
+                  WHERE kind = 19 AND sequence > $1) WHERE id = 1";
     ADD_CONSUMERS = "INSERT INTO consumer (client_id, delivered, acknowledged) \
                      SELECT id, 0, 0 FROM client WHERE role = 2 ON CONFLICT (client_id) DO NOTHING";
     // Whoever may have been given something since the backup counts as having been given it.
     ADD_DELIVERIES = "INSERT INTO delivery (client_id, upto, snapshot, delivered_at) \
                       SELECT client_id, $1, $2, $3 FROM consumer WHERE delivered < $1 \
                       ON CONFLICT (client_id, upto) DO NOTHING";
+    // What a page passed over while it was restricted, and may have given since: what could be read when the backup
+    // was taken, or was released since.
+    DISCLOSE_READABLE = "UPDATE withheld SET disclosed_at = $1 WHERE disclosed_at IS NULL \
+                         AND lead_id IN (SELECT id FROM lead WHERE restrictions = 0)";
+    DISCLOSE_RELEASED = "UPDATE withheld SET disclosed_at = $1 WHERE disclosed_at IS NULL \
+                         AND EXISTS (SELECT 1 FROM ledger WHERE ledger.lead_id = withheld.lead_id \
+                         AND ledger.kind = 5 AND ledger.sequence > $2)";
+    DISCLOSE = "UPDATE withheld SET disclosed_at = $1 WHERE disclosed_at IS NULL AND lead_id = $2";
     START_AGAIN = "UPDATE consumer SET acknowledged = 0, \
                    delivered = CASE WHEN delivered < $1 THEN $1 ELSE delivered END";
 }
@@ -139,6 +149,9 @@ async fn reconcile_once<DB: Dialect>(
         contested: BTreeSet::new(),
         done,
     };
+    if is_restored {
+        restoration.note_readable().await?;
+    }
     if is_behind {
         restoration.put_back_all(mirror.lines(agreed)?).await?;
     }

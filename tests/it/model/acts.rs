@@ -39,11 +39,11 @@ impl Model {
     }
 
     /// One reason more; gives the entry.
-    pub fn limit(&mut self, id: &str, reason: i32) -> i64 {
+    pub fn limit(&mut self, id: &str, by: &str, reason: i32) -> i64 {
         let lead = self.leads.get_mut(id).unwrap();
         lead.reasons.insert(reason);
         lead.revision += 1;
-        self.record(EntryKind::Restricted, id, BY, reason)
+        self.record(EntryKind::Restricted, id, by, reason)
     }
 
     pub fn rectify(&mut self, op: &Op, request: &pb::RectifyLeadRequest) -> Answer {
@@ -112,7 +112,7 @@ impl Model {
         if !self.leads.contains_key(id) {
             return not_found();
         }
-        let entry = self.limit(id, request.reason);
+        let entry = self.limit(id, BY, request.reason);
         self.key(entry, &request.request_id);
         let answer = pb::RestrictLeadResponse {
             reasons: self.leads[id].reasons.iter().copied().collect(),

@@ -77,11 +77,25 @@ impl Draw {
 
     /// A new lead's identifier, as the server made it.
     pub fn knows(&mut self, id: &str) {
-        self.ids.push(id.to_owned());
+        if !self.ids.iter().any(|known| known == id) {
+            self.ids.push(id.to_owned());
+        }
+    }
+
+    /// Some of the leads there ever were.
+    pub fn some_leads(&mut self, count: usize) -> Vec<String> {
+        if self.ids.is_empty() {
+            return Vec::new();
+        }
+        let places: Vec<_> = (0..count).map(|_| self.below(self.ids.len())).collect();
+        places
+            .iter()
+            .map(|place| self.ids[*place].clone())
+            .collect()
     }
 
     /// A lead: mostly one that is there, at times one that is gone or never was.
-    fn lead(&mut self, model: &Model) -> String {
+    pub fn lead(&mut self, model: &Model) -> String {
         if self.ids.is_empty() || self.chance(2) {
             return self.key();
         }
@@ -185,9 +199,11 @@ impl Draw {
         let reader = &model.readers[by];
         let cursor = match self.below(10) {
             0..4 => String::new(),
-            4 if self.chance(30) => cursor::encode(1, reader.delivered + i64::from(self.upto(3))),
-            5 => self.position(reader.delivered),
-            _ => cursor::encode(1, reader.delivered),
+            4 if self.chance(30) => {
+                cursor::encode(model.epoch, reader.delivered + i64::from(self.upto(3)))
+            }
+            5 => self.position(model, reader.delivered),
+            _ => cursor::encode(model.epoch, reader.delivered),
         };
         let page_size = match self.below(4) {
             0 => 0,
@@ -200,21 +216,23 @@ impl Draw {
     fn acknowledgement(&mut self, by: usize, model: &Model) -> Op {
         let delivered = model.readers[by].delivered;
         let cursor = if self.chance(50) {
-            cursor::encode(1, delivered)
+            cursor::encode(model.epoch, delivered)
         } else {
-            self.position(delivered + 2)
+            self.position(model, delivered + 2)
         };
         Op::Acknowledge(by, pb::AcknowledgeLeadsRequest { cursor })
     }
 
-    /// Any position up to this one.
-    fn position(&mut self, upto: i64) -> String {
+    /// Any position up to this one; at times of an epoch that is over.
+    fn position(&mut self, model: &Model, upto: i64) -> String {
         let position = self.below(usize::try_from(upto).unwrap() + 1);
-        cursor::encode(1, i64::try_from(position).unwrap())
+        let is_over = model.epoch > 1 && self.chance(20);
+        let epoch = model.epoch - i64::from(is_over);
+        cursor::encode(epoch, i64::try_from(position).unwrap())
     }
 
     /// Somebody, known by a mailbox, a phone or both; at times with candidates, or with somebody's lead.
-    fn person(&mut self, model: &Model) -> pb::SubjectRequest {
+    pub fn person(&mut self, model: &Model) -> pb::SubjectRequest {
         let mut person = pb::Subject {
             email: self.pick(&EMAILS),
             phone: self.pick(&PHONES),
@@ -314,74 +332,5 @@ impl Draw {
         let seconds = i64::from(self.upto(longest)).min(DAYS_MAX * 86_400 - self.seconds_waited);
         self.seconds_waited += seconds;
         Op::Wait(seconds)
-    }
-
-    /// Changes a call that was made before, under its key.
-    fn twist(&mut self, op: &mut Op, model: &Model) {
-        let fresh = self.person(model);
-        let other = |request: &mut Option<pb::SubjectRequest>| {
-            request.as_mut().unwrap().subject.clone_from(&fresh.subject);
-        };
-        let key =
-            |request: &Option<pb::SubjectRequest>| request.as_ref().unwrap().request_id.clone();
-        match op {
-            Op::Submit(request) => request.name.push('x'),
-            Op::Find(request) if self.below(2) == 0 => other(&mut request.request),
-            Op::Export(request) if self.below(2) == 0 => request.kind = 3 - request.kind,
-            Op::Export(request) if self.below(2) == 0 => {
-                let request = request.request.clone();
-                *op = Op::Find(pb::FindSubjectRequest { request });
-            }
-            Op::Export(request) => other(&mut request.request),
-            Op::Erase(request) => match self.below(4) {
-                0 => request.ground = 7 - request.ground,
-                1 => request.dry_run = !request.dry_run,
-                2 => request.confirm_supersedes_restriction = true,
-                _ => other(&mut request.request),
-            },
-            Op::Object(request) if self.below(2) == 0 => request.kind = 3 - request.kind,
-            Op::Object(request) => other(&mut request.request),
-            Op::Rectify(request) => match self.below(4) {
-                0 => request.expected_revision += 1,
-                1 => request.lead_id = self.lead(model),
-                2 => {
-                    request.field_mask = Some(prost_types::FieldMask {
-                        paths: ["name", "company", "phone", "email"]
-                            .map(str::to_owned)
-                            .to_vec(),
-                    });
-                }
-                _ => {
-                    let fields = request.fields.as_mut().unwrap();
-                    if !fields.email.is_empty() {
-                        fields.email.push_str(".no");
-                    }
-                }
-            },
-            Op::Restrict(request) => match self.below(3) {
-                0 => request.reason = request.reason % 5 + 1,
-                1 => request.lead_id = self.lead(model),
-                _ => {
-                    *op = Op::Lift(pb::LiftRestrictionRequest {
-                        request_id: request.request_id.clone(),
-                        lead_id: request.lead_id.clone(),
-                        reason: request.reason,
-                        subject_informed_at: Some(timestamp(model.now)),
-                    });
-                }
-            },
-            Op::Lift(request) => request.reason = request.reason % 5 + 1,
-            Op::Find(request) => {
-                *op = Op::Erase(pb::EraseSubjectRequest {
-                    request: Some(pb::SubjectRequest {
-                        request_id: key(&request.request),
-                        ..fresh
-                    }),
-                    ground: 1,
-                    ..Default::default()
-                });
-            }
-            _ => {}
-        }
     }
 }

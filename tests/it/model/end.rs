@@ -1,4 +1,4 @@
-//! The end of a world: the invariants, read from the ledger and the feed, not from the model alone.
+//! The invariants, read from the ledger and the feed of each replica, not from the model alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,32 +8,61 @@ use lead_intake::{
 };
 
 use super::{
-    run::{Under, known},
+    callers::{Callers, known},
     state::Model,
 };
-use crate::{steps::*, support::*};
+use crate::steps::*;
+
+/// Entries before the model's end that are looked at again after each trouble.
+const TAIL: i64 = 40;
 
 fn is_tombstone(kind: EntryKind) -> bool {
     matches!(kind, EntryKind::Erased | EntryKind::HandedOver)
 }
 
-pub async fn check(replica: &Replica, under: &mut Under, model: &Model) {
-    verify(replica).await;
-    let entries = ledger(replica).await;
-    let ledger: Vec<_> = entries.iter().map(known).collect();
-    for (place, (is, must)) in ledger.iter().zip(&model.ledger).enumerate() {
-        assert_eq!(is, must, "entry {}", place + 1);
+/// A2, F3, F8, F4: the chain holds, the ledger is the model's from `after` on, and what is hidden or gone (of these
+/// leads) is not read.
+pub async fn check_now(callers: &mut Callers, model: &Model, is_whole: bool, ids: &[String]) {
+    verify_by(&mut callers.auditor).await;
+    let after = if is_whole {
+        0
+    } else {
+        (model.head() - TAIL).max(0)
+    };
+    check_ledger(callers, model, after).await;
+    for id in ids {
+        if model.view(id).is_none() {
+            let read = get_lead(&mut callers.crms[0], id).await;
+            assert!(read.is_err(), "a hidden or erased lead is nowhere");
+        }
     }
-    assert_eq!(ledger.len(), model.ledger.len());
-    for (sequence, hash) in &under.proofs {
+}
+
+async fn check_ledger(callers: &mut Callers, model: &Model, after: i64) -> Vec<pb::LedgerEntry> {
+    let entries = ledger_after(&mut callers.auditor, after).await.unwrap();
+    let first = usize::try_from(after).unwrap();
+    let must = &model.ledger[first..];
+    for (place, (is, must)) in entries.iter().map(known).zip(must).enumerate() {
+        assert_eq!(is, *must, "entry {}", first + place + 1);
+    }
+    assert_eq!(entries.len(), must.len());
+    entries
+}
+
+/// The same for everything, and what each reader hears of every lead there ever was.
+pub async fn check(callers: &mut Callers, proofs: &[(i64, String)], model: &Model) {
+    verify_by(&mut callers.auditor).await;
+    let entries = check_ledger(callers, model, 0).await;
+    for (sequence, hash) in proofs {
         assert_eq!(entries[usize::try_from(*sequence).unwrap() - 1].hash, *hash);
     }
     let gone = tombstones(&entries);
     let there: BTreeSet<_> = model.leads.keys().cloned().collect();
     assert!(gone.keys().all(|id| !there.contains(id)));
-    for by in 0..under.crms.len() {
+    for by in 0..callers.crms.len() {
         let told: BTreeSet<_> = model.readers[by].told.keys().cloned().collect();
-        let (changes, _) = pull_all(&mut under.crms[by], &cursor::encode(1, 0), 1000).await;
+        let start = cursor::encode(model.epoch, 0);
+        let (changes, _) = pull_all(&mut callers.crms[by], &start, 1000).await;
         for (id, kind) in &gone {
             let theirs: Vec<_> = changes
                 .iter()
@@ -62,8 +91,12 @@ pub async fn check(replica: &Replica, under: &mut Under, model: &Model) {
             assert!(theirs.iter().all(|change| change.lead == lead), "lead {id}");
         }
     }
-    for id in there.iter().chain(gone.keys()) {
-        let read = get_lead(&mut under.crms[0], id).await.ok();
+}
+
+/// A hidden or erased lead is nowhere. Recorded readings come of it: the last look at a world.
+pub async fn check_leads(callers: &mut Callers, model: &Model) {
+    for id in model.leads.keys().chain(model.gone.keys()) {
+        let read = get_lead(&mut callers.crms[0], id).await.ok();
         assert_eq!(read, model.view(id), "a hidden or erased lead is nowhere");
     }
 }

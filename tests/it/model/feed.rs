@@ -2,7 +2,7 @@
 
 use lead_intake::{
     pb::{self, EntryKind},
-    rpc::{convert::timestamp, cursor},
+    rpc::{convert::timestamp, cursor, status::Refusal},
 };
 use tonic::Code;
 
@@ -51,7 +51,7 @@ impl Model {
             _ => false,
         };
         heard.then(|| pb::LeadChange {
-            cursor: cursor::encode(1, sequence),
+            cursor: cursor::encode(self.epoch, sequence),
             kind: entry.kind.into(),
             lead_id: id.clone(),
             changed_at: Some(timestamp(entry.at)),
@@ -59,57 +59,76 @@ impl Model {
         })
     }
 
+    /// The position that a cursor names; none if it is empty.
+    pub fn position(&self, given: &str) -> Result<Option<i64>, Answer> {
+        cursor::decode(given, self.epoch).map_err(|refusal| match refusal {
+            Refusal::CursorExpired => refused(Code::OutOfRange, "CURSOR_EXPIRED"),
+            _ => refused(Code::InvalidArgument, "CURSOR_INVALID"),
+        })
+    }
+
     pub fn pull(&mut self, by: usize, request: &pb::PullLeadsRequest, hint: &Hint) -> Answer {
         let reader = &self.readers[by];
-        let start = match cursor::decode(&request.cursor, 1) {
+        let start = match self.position(&request.cursor) {
             Ok(given) => given.unwrap_or(reader.acknowledged),
-            Err(_) => return refused(Code::InvalidArgument, "CURSOR_INVALID"),
+            Err(refused) => return refused,
         };
         if start > reader.delivered {
             return refused(Code::FailedPrecondition, "CURSOR_NOT_DELIVERED");
         }
-        assert!(
-            start <= hint.next && hint.next <= self.head(),
-            "a page ends in the feed"
-        );
-        let changes: Vec<_> = (start + 1..=hint.next)
-            .filter_map(|at| self.heard(by, at))
-            .collect();
+        if hint.next < start || self.head() < hint.next {
+            return refused(Code::Unknown, "a page ends in the feed");
+        }
+        let changes = self.given(by, start, hint.next);
         let size = usize::try_from(request.page_size).unwrap();
-        assert!(
-            changes.len() <= if size == 0 { 100 } else { size },
-            "a page has its limit"
-        );
+        if changes.len() > if size == 0 { 100 } else { size } {
+            return refused(Code::Unknown, "a page has its limit");
+        }
         let left = (hint.next + 1..=self.head()).any(|at| self.heard(by, at).is_some());
-        assert!(
-            hint.has_more || !left,
-            "a page that is the last leaves nothing"
-        );
-        assert!(!hint.has_more || !changes.is_empty(), "a page goes on");
-        let now = self.now;
-        let reader = &mut self.readers[by];
-        reader.delivered = reader.delivered.max(hint.next);
-        for change in &changes {
-            reader.told.entry(change.lead_id.clone()).or_insert(now);
+        if left && !hint.has_more {
+            return refused(Code::Unknown, "a page that is the last leaves nothing");
+        }
+        if hint.has_more && changes.is_empty() {
+            return refused(Code::Unknown, "a page goes on");
         }
         let answer = pb::PullLeadsResponse {
             changes,
-            next_cursor: cursor::encode(1, hint.next),
+            next_cursor: cursor::encode(self.epoch, hint.next),
             has_more: hint.has_more,
         };
         Answer::done("PullLeadsResponse", &answer)
     }
 
-    pub fn acknowledge(&mut self, by: usize, given: &str) -> Answer {
+    /// Gives a reader what it hears from one position to another.
+    pub fn given(&mut self, by: usize, start: i64, next: i64) -> Vec<pb::LeadChange> {
+        let heard = (start + 1..=next).filter_map(|at| Some((at, self.heard(by, at)?)));
+        let heard: Vec<_> = heard.collect();
+        let (now, snapshot) = (self.now, self.head());
         let reader = &mut self.readers[by];
-        let position = cursor::decode(given, 1).unwrap().unwrap();
+        if heard.last().is_some_and(|(at, _)| *at > reader.delivered) {
+            reader.snapshot = snapshot;
+        }
+        reader.delivered = reader.delivered.max(next);
+        let changes: Vec<_> = heard.into_iter().map(|(_, change)| change).collect();
+        for change in &changes {
+            reader.told.entry(change.lead_id.clone()).or_insert(now);
+        }
+        changes
+    }
+
+    pub fn acknowledge(&mut self, by: usize, given: &str) -> Answer {
+        let position = match self.position(given) {
+            Ok(given) => given.unwrap(),
+            Err(refused) => return refused,
+        };
+        let reader = &mut self.readers[by];
         if position > reader.delivered {
             return refused(Code::FailedPrecondition, "CURSOR_NOT_DELIVERED");
         }
         reader.acknowledged = reader.acknowledged.max(position);
         let position = reader.acknowledged;
         let answer = pb::AcknowledgeLeadsResponse {
-            acknowledged_cursor: cursor::encode(1, position),
+            acknowledged_cursor: cursor::encode(self.epoch, position),
             changes_behind: self.head() - position,
         };
         Answer::done("AcknowledgeLeadsResponse", &answer)
@@ -162,7 +181,10 @@ impl Model {
     }
 }
 
-/// The name of a CRM client.
+/// The name of a CRM client. The first is every world's.
 pub fn crm_name(by: usize) -> String {
-    format!("crm-{by}")
+    match by {
+        0 => "crm".to_owned(),
+        _ => format!("crm-{by}"),
+    }
 }

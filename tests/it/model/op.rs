@@ -70,6 +70,26 @@ impl Answer {
     }
 }
 
+/// Where two answers to a step differ.
+pub fn difference(op: &Op, answered: &Answer, expected: &Answer) -> String {
+    /// Characters around the first difference.
+    const AROUND: usize = 300;
+    let (answered, expected) = (answered.show(), expected.show());
+    let same = answered.bytes().zip(expected.bytes());
+    let same = same.take_while(|(one, other)| one == other).count();
+    let part = |text: &str| {
+        let from = text.floor_char_boundary(same.saturating_sub(AROUND));
+        let to = text.floor_char_boundary(same + AROUND);
+        text[from..to].to_owned()
+    };
+    format!(
+        "{}\n  answered {}\n  expected {}",
+        op.show(),
+        part(&answered),
+        part(&expected)
+    )
+}
+
 /// What a call answered, without its headers.
 pub fn inner<M>(answer: Result<Response<M>, Status>) -> Result<M, Status> {
     answer.map(Response::into_inner)

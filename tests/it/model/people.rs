@@ -38,7 +38,7 @@ impl Model {
             theirs: Vec::new(),
             doubts: Vec::new(),
         };
-        for (id, lead) in &self.leads {
+        for (id, lead) in self.read() {
             match lead.judged(person) {
                 Judged::NotTheirs => {}
                 Judged::Doubt(reason) if !person.lead_ids.contains(id) => {
@@ -57,6 +57,25 @@ impl Model {
         } else {
             Err(refused(Code::FailedPrecondition, "NOT_A_CANDIDATE"))
         }
+    }
+
+    /// The leads as a call about a person has read them.
+    fn read(&self) -> &BTreeMap<String, Lead> {
+        self.past.as_ref().map_or(&self.leads, |past| &past.leads)
+    }
+
+    /// The same for a call that acts on them, or gives a copy: then they have not moved on since.
+    fn look_to_act(&self, request: Option<&pb::SubjectRequest>) -> Result<Found, Answer> {
+        let found = self.look(request)?;
+        let read = self.read();
+        let moved = |id: &String| {
+            let now = self.leads.get(id).map(|lead| lead.revision);
+            now != read.get(id).map(|lead| lead.revision)
+        };
+        if found.theirs.iter().any(moved) {
+            return Err(refused(Code::Unknown, "it moved on"));
+        }
+        Ok(found)
     }
 
     /// Records a call about a person: under its key the first time.
@@ -81,9 +100,9 @@ impl Model {
         self.asked(op, EntryKind::SubjectFound, &asked.request_id, 0);
         let matched = |id: &String| pb::MatchedLead {
             lead_id: id.clone(),
-            state: self.leads[id].state().into(),
-            submitted_month: Self::month(&self.leads[id]),
-            revision: self.leads[id].revision,
+            state: self.read()[id].state().into(),
+            submitted_month: Self::month(&self.read()[id]),
+            revision: self.read()[id].revision,
         };
         let answer = pb::FindSubjectResponse {
             leads: found.theirs.iter().map(matched).collect(),
@@ -100,7 +119,7 @@ impl Model {
             Some(Op::Export(first)) if first.kind == request.kind => {}
             Some(_) => return reused(),
         }
-        let found = match self.look(Some(asked)) {
+        let found = match self.look_to_act(Some(asked)) {
             Ok(found) => found,
             Err(refused) => return refused,
         };
@@ -152,7 +171,8 @@ impl Model {
         let leads: Vec<Value> = leads.collect();
         let mut told = BTreeMap::new();
         if kind == ExportKind::Access {
-            for (by, reader) in self.readers.iter().enumerate() {
+            let past = self.past.as_ref().map(|past| &past.readers);
+            for (by, reader) in past.unwrap_or(&self.readers).iter().enumerate() {
                 for (id, at) in reader.told.iter().filter(|(id, _)| ids.contains(id)) {
                     told.insert(
                         format!("{id} {}", super::feed::crm_name(by)),
@@ -175,14 +195,19 @@ impl Model {
                 _ => reused(),
             };
         }
-        let found = match self.look(Some(asked)) {
+        let looked = if request.dry_run {
+            self.look(Some(asked))
+        } else {
+            self.look_to_act(Some(asked))
+        };
+        let found = match looked {
             Ok(found) => found,
             Err(refused) => return refused,
         };
         let outcomes: Vec<_> = found
             .theirs
             .iter()
-            .map(|id| (id.clone(), self.leads[id].asked_to_erase(confirmed)))
+            .map(|id| (id.clone(), self.read()[id].asked_to_erase(confirmed)))
             .collect();
         let mut answer = pb::EraseSubjectResponse {
             leads: outcomes
@@ -234,8 +259,9 @@ impl Model {
         let mut unnamed = asked.clone();
         let person = unnamed.subject.as_mut().unwrap();
         let named = std::mem::take(&mut person.lead_ids);
-        let Ok(mut found) = self.look(Some(&unnamed)) else {
-            unreachable!("nobody is named")
+        let mut found = match self.look(Some(&unnamed)) {
+            Ok(found) => found,
+            Err(refused) => return refused,
         };
         if found
             .theirs
@@ -271,7 +297,7 @@ impl Model {
                 _ => reused(),
             };
         }
-        let found = match self.look(Some(asked)) {
+        let found = match self.look_to_act(Some(asked)) {
             Ok(found) => found,
             Err(refused) => return refused,
         };
@@ -279,7 +305,7 @@ impl Model {
         self.key(entry, &asked.request_id);
         for id in &found.theirs {
             if request.kind() == ObjectionKind::General {
-                self.limit(id, RestrictionReason::ObjectionPending.into());
+                self.limit(id, BY, RestrictionReason::ObjectionPending.into());
             } else {
                 self.record(EntryKind::Objected, id, BY, 0);
             }

@@ -9,7 +9,7 @@ use lead_intake::pb::{
 };
 
 /// How long leads stay, in days.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Policy {
     pub max_age: i64,
     /// After ANSWERED, `NOT_RELEVANT` and CONVERTED.
@@ -24,6 +24,7 @@ pub enum Cause {
     Closed = 3,
     TimeEnded = 4,
     Lifted = 5,
+    Lost = 6,
 }
 
 /// Whether a lead is a person's.
@@ -92,7 +93,9 @@ impl Lead {
     /// The kind of its last entry: who became a customer is handed over, unless they want to be forgotten.
     pub fn tombstone(&self, cause: Cause) -> EntryKind {
         let customer = matches!(self.closing, Some((CloseOutcome::Converted, _)));
-        let wanted = matches!(cause, Cause::Request | Cause::Withdrawn) || self.withdrawn();
+        // Of whom the data is lost nobody is a customer's.
+        let wanted =
+            matches!(cause, Cause::Request | Cause::Withdrawn | Cause::Lost) || self.withdrawn();
         if customer && !wanted {
             EntryKind::HandedOver
         } else {

@@ -1,6 +1,9 @@
 //! The model: what the service must know, in plain maps, and what it must answer to each step.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use lead_intake::{
@@ -22,6 +25,18 @@ pub struct Hint {
     /// Where a page ended, and whether there is more.
     pub next: i64,
     pub has_more: bool,
+    /// Number and hash of each entry that its receipt named.
+    pub proofs: Vec<(i64, String)>,
+}
+
+impl Hint {
+    /// That of a new lead, if none is known: for a look at what would be.
+    pub fn of_nobody() -> Self {
+        Self {
+            lead_id: uuid::Uuid::nil().to_string(),
+            ..Self::default()
+        }
+    }
 }
 
 /// An entry of the ledger, without its hash.
@@ -37,10 +52,12 @@ pub struct Entry {
 }
 
 /// A CRM client's place.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reader {
     pub delivered: i64,
     pub acknowledged: i64,
+    /// The head when a page last gave it something new.
+    pub snapshot: i64,
     /// The leads it was told of, and when first.
     pub told: BTreeMap<String, Timestamp>,
 }
@@ -61,7 +78,10 @@ pub struct Gone {
     pub at: Timestamp,
 }
 
+#[derive(Clone)]
 pub struct Model {
+    /// One more than there were restores.
+    pub epoch: i64,
     pub now: Timestamp,
     pub policy: Policy,
     /// By identifier, which is in order of time.
@@ -72,6 +92,14 @@ pub struct Model {
     pub readers: Vec<Reader>,
     /// By the caller's role and key.
     pub used: HashMap<(&'static str, String), Used>,
+    /// Of calls that meet: what the call about a person that comes next has seen, which reads before it writes.
+    pub past: Option<Arc<Past>>,
+}
+
+/// What there was a moment ago.
+pub struct Past {
+    pub leads: BTreeMap<String, Lead>,
+    pub readers: Vec<Reader>,
 }
 
 pub fn refused(code: Code, reason: &str) -> Answer {
@@ -96,6 +124,7 @@ impl Model {
     /// A world of this many readers in which no lead was submitted yet.
     pub fn new(now: Timestamp, policy: Policy, ledger: Vec<Entry>, readers: usize) -> Self {
         Self {
+            epoch: 1,
             now,
             policy,
             leads: BTreeMap::new(),
@@ -104,6 +133,7 @@ impl Model {
             ledger,
             readers: vec![Reader::default(); readers],
             used: HashMap::new(),
+            past: None,
         }
     }
 
@@ -234,7 +264,7 @@ impl Model {
     fn store(&mut self, op: &Op, request: &pb::SubmitLeadRequest, hint: &Hint) -> String {
         let id = hint.lead_id.clone();
         let is_new = !self.leads.contains_key(&id) && !self.gone.contains_key(&id);
-        assert!(is_new && !id.is_empty(), "a new lead has a new identifier");
+        assert!(is_new, "a new lead has a new identifier");
         let submission = self.record(EntryKind::Submitted, &id, "intake", 0);
         self.key(submission, &request.request_id);
         let lead = Lead {

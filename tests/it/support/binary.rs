@@ -24,7 +24,10 @@ use tonic::{
     metadata::AsciiMetadataValue, service::interceptor::InterceptedService, transport::Endpoint,
 };
 
-use super::{Bearer, Caller};
+use super::{
+    Bearer, Caller,
+    trace::{self, Recorded},
+};
 
 /// The longest that a command, a start or a stop may take, on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -118,7 +121,7 @@ impl Binary {
         let token = std::fs::read_to_string(data.join("tokens").join(role)).unwrap();
         let header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().unwrap();
         let channel = Endpoint::from_shared(self.url()).unwrap().connect_lazy();
-        InterceptedService::new(channel, Bearer::new(header))
+        InterceptedService::new(Recorded::new(channel), Bearer::new(header))
     }
 
     /// The first line of the answer to a probe, such as `/readyz`.
@@ -183,6 +186,7 @@ fn keep(
                 .trim_end_matches('\n')
                 .to_owned();
             look(&line);
+            trace::add(&bytes);
             kept.lock().unwrap().push(line);
             bytes.clear();
         }
@@ -241,6 +245,9 @@ fn command(envs: &[(&str, &str)]) -> Command {
         if name.to_string_lossy().starts_with("LEAD_INTAKE_") {
             command.env_remove(name);
         }
+    }
+    if trace::is_on() {
+        command.env("RUST_LOG", "trace");
     }
     command.envs(envs.iter().copied()).kill_on_drop(true);
     command

@@ -4,9 +4,12 @@
 pub mod backup;
 pub mod binary;
 
+pub mod plain;
 pub mod prover;
 
 pub mod raw;
+
+pub mod trace;
 
 use std::{
     net::SocketAddr,
@@ -93,7 +96,33 @@ pub struct World {
     pub settings: IntakeSettings,
     pub sweep_every: Duration,
     /// The data directory.
-    pub dir: tempfile::TempDir,
+    pub dir: DataDir,
+}
+
+/// A world's directory.
+pub enum DataDir {
+    /// Gone with its world.
+    Own(tempfile::TempDir),
+    /// That of another process's world.
+    Found(PathBuf),
+}
+
+impl Drop for DataDir {
+    /// The end of a world.
+    fn drop(&mut self) {
+        if matches!(self, Self::Own(_)) {
+            trace::scan();
+        }
+    }
+}
+
+impl DataDir {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(dir) => dir.path(),
+            Self::Found(dir) => dir,
+        }
+    }
 }
 
 /// A server over a world's database.
@@ -111,6 +140,7 @@ pub const START: &str = "2026-11-23T12:00:00Z";
 
 impl World {
     pub async fn new(backend: Backend) -> Self {
+        trace::start();
         let dir = tempfile::tempdir().unwrap();
         let url = match backend {
             Backend::Sqlite => StoreUrl::Sqlite(dir.path().join("lead-intake.db")),
@@ -129,7 +159,7 @@ impl World {
             tokens: Vec::new(),
             settings: IntakeSettings::default(),
             sweep_every: SWEEP_EVERY,
-            dir,
+            dir: DataDir::Own(dir),
         };
         let store = world.open().await;
         world.signer = Arc::new(SigningKey::generate(&origin(store.store_id())).unwrap());
@@ -236,6 +266,7 @@ impl World {
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
             metrics: None,
+            cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
         };
@@ -293,6 +324,16 @@ async fn make_postgres_database(template: &str) -> String {
     format!("{server}/{name}")
 }
 
+/// Removes a test's database, whoever is connected to it.
+pub async fn drop_postgres_database(url: &str) {
+    let server = std::env::var(POSTGRES_URL).unwrap();
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let mut admin = PgConnection::connect(&server).await.unwrap();
+    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+    sqlx::raw_sql(drop).execute(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
+}
+
 impl Replica {
     pub fn token(&self, role: Role) -> &str {
         &self.tokens.iter().find(|(of, _)| *of == role).unwrap().1
@@ -326,7 +367,7 @@ impl Replica {
 
     pub fn caller(&self, token: &str) -> Caller {
         let header = format!("Bearer {token}").parse().unwrap();
-        InterceptedService::new(self.channel(), Bearer(header))
+        InterceptedService::new(trace::Recorded::new(self.channel()), Bearer(header))
     }
 
     /// Stops gently and waits until everything is closed.
@@ -337,7 +378,7 @@ impl Replica {
 }
 
 /// A channel that sends a token.
-pub type Caller = InterceptedService<Channel, Bearer>;
+pub type Caller = InterceptedService<trace::Recorded, Bearer>;
 
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
