@@ -38,6 +38,7 @@ use crate::{
     },
     seal::{LiveKeyRing, Sealer, Unsealer},
     store::SharedStore,
+    telemetry,
 };
 
 /// Our services, for health.
@@ -333,6 +334,7 @@ fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>)
         .route(
             "/metrics",
             get(async move || {
+                telemetry::show_process();
                 metrics
                     .as_ref()
                     .map_or_else(String::new, PrometheusHandle::render)

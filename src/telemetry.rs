@@ -3,6 +3,11 @@
 //! Logs go to standard error: text for a terminal, JSON lines otherwise. The libraries' own trace is not let
 //! through at all: HTTP/2 headers and statement arguments pass there, and with them tokens and people.
 
+mod catalogue;
+mod process;
+
+pub use self::process::show_process;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _,
@@ -87,6 +92,16 @@ pub fn quiet_panics() {
     }));
 }
 
+/// Shows when the process started.
+pub fn show_start(now: jiff::Timestamp) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds since 1970 fit a float for 285 million years"
+    )]
+    let seconds = now.as_second() as f64;
+    metrics::gauge!("process_start_time_seconds").set(seconds);
+}
+
 /// Starts collecting metrics. `None` if this process collects them already.
 #[must_use]
 pub fn start_metrics() -> Option<PrometheusHandle> {
@@ -99,5 +114,8 @@ pub fn start_metrics() -> Option<PrometheusHandle> {
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;
+    catalogue::describe();
+    metrics::gauge!("lead_intake_streams_open").increment(0.0);
+    metrics::gauge!("lead_intake_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Some(handle)
 }

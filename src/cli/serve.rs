@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Verdict, say, setup};
 use crate::{
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     config::{Config, ConfigArgs, ListenArgs},
     domain::{
         contact::{Phone, Region},
@@ -35,6 +35,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let config = Config::load(&args.config, &args.listen)?;
     telemetry::start_logs(config.log_format);
     let metrics = telemetry::start_metrics();
+    telemetry::show_start(SystemClock.now());
     let notices = setup::notices(&config)?;
     setup::data_dir(&config.data_dir)?;
     // One server for a SQLite file. The lock goes with the process, however that ends.

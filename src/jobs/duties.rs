@@ -1,5 +1,6 @@
 //! Shows on `/metrics` what is to be done: tombstones that CRM clients have not acknowledged (Art. 19), and
-//! requests of people that are open or overdue (Art. 12(3)). Labels are names of systems, never input.
+//! requests of people that are open or overdue (Art. 12(3)); and how each client stands. Labels are names of systems,
+//! never input.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::SharedClock,
-    store::{Cleared, Duties, SharedStore},
+    store::{Cleared, Duties, SharedStore, Standing, Store, StoreError},
+    token::Role,
 };
 
 /// How often it is counted.
@@ -30,17 +32,31 @@ pub async fn tell_duties(store: SharedStore, clock: SharedClock, stopping: Cance
         // Stopping does not wait for it: it only reads.
         let counted = tokio::select! {
             () = stopping.cancelled() => return,
-            counted = store.duties(&mut cleared, now) => counted,
+            counted = count(&*store, &mut cleared, now) => counted,
         };
         match counted {
-            Ok(duties) => show_duties(&duties, now),
+            Ok((duties, standings)) => {
+                show_duties(&duties, now);
+                show_standings(&standings, now);
+            }
             // The last counts stay; that the database does not answer is told by health.
             Err(error) => tracing::warn!(%error, "what is to be done was not counted"),
         }
     }
 }
 
-/// Sets the gauges.
+async fn count(
+    store: &dyn Store,
+    cleared: &mut Cleared,
+    now: Timestamp,
+) -> Result<(Duties, Vec<Standing>), StoreError> {
+    Ok((
+        store.duties(cleared, now).await?,
+        store.standings(now).await?,
+    ))
+}
+
+/// Sets the gauges of what is to be done.
 pub fn show_duties(duties: &Duties, now: Timestamp) {
     for backlog in &duties.backlogs {
         let age = backlog.open_since.map_or(0.0, |since| {
@@ -53,6 +69,34 @@ pub fn show_duties(duties: &Duties, now: Timestamp) {
     }
     gauge!("lead_intake_requests_open").set(number(duties.requests.open));
     gauge!("lead_intake_requests_overdue").set(number(duties.requests.overdue));
+}
+
+/// Sets the gauges of the clients.
+pub fn show_standings(standings: &[Standing], now: Timestamp) {
+    for standing in standings {
+        let client = || standing.client.clone();
+        // A client that has no token any more is no alert: not a number is above nothing and below nothing.
+        let until = standing.token_until.map_or(f64::NAN, seconds);
+        gauge!("lead_intake_token_expiry_timestamp_seconds", "client" => client()).set(until);
+        let (behind, age) = standing.feed.map_or((0.0, 0.0), |feed| {
+            let age = feed
+                .waiting_since
+                .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+            (number(feed.behind), age.max(0.0))
+        });
+        if standing.role == Role::Crm {
+            gauge!("lead_intake_feed_behind_entries", "client" => client()).set(behind);
+            gauge!("lead_intake_feed_oldest_lead_seconds", "client" => client()).set(age);
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds since 1970 fit a float for 285 million years"
+)]
+fn seconds(at: Timestamp) -> f64 {
+    at.as_second() as f64
 }
 
 /// A count as a metric: exact to four thousand million, far beyond what is counted.

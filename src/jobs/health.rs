@@ -22,6 +22,8 @@ pub async fn watch_health(
     services: &'static [&'static str],
     stopping: CancellationToken,
 ) {
+    let shown = metrics::gauge!("lead_intake_ready");
+    shown.set(0.0);
     let mut tick = tokio::time::interval(CHECK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -47,6 +49,7 @@ pub async fn watch_health(
         let answers = answers && !keys.is_stale();
         let changed = ready.send_if_modified(|known| std::mem::replace(known, answers) != answers);
         if changed {
+            shown.set(f64::from(u8::from(answers)));
             let status = if answers {
                 ServingStatus::Serving
             } else {

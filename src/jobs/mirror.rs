@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use metrics::gauge;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Instant, MissedTickBehavior},
@@ -79,6 +80,17 @@ impl Follower {
                 tracing::error!(%error, "the ledger's mirror does not follow; it is tried again");
             }
             self.is_well = done.is_ok();
+            self.show();
+        }
+    }
+
+    fn show(&self) {
+        gauge!("lead_intake_mirror_follows").set(f64::from(u8::from(self.is_well)));
+        gauge!("lead_intake_mirror_entries").set(count(self.mirror.synced().sequence));
+        gauge!("lead_intake_ledger_entries").set(count(*self.store.head().borrow()));
+        if let Some(witness) = &self.witness {
+            let signed = i64::try_from(witness.signed()).unwrap_or(i64::MAX);
+            gauge!("lead_intake_checkpoint_entries").set(count(signed));
         }
     }
 
@@ -148,6 +160,14 @@ impl Follower {
             tracing::error!(%error, "no checkpoint was signed");
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "exact to 9e15 entries; a ledger that long is not kept on one machine"
+)]
+fn count(entries: i64) -> f64 {
+    entries as f64
 }
 
 /// The next entries that this process commits; `None`: some were missed.

@@ -13,7 +13,7 @@ mod sweep;
 
 pub use self::{
     clean_up::clean_up,
-    duties::{show_duties, tell_duties},
+    duties::{show_duties, show_standings, tell_duties},
     health::watch_health,
     keys::{ASKED_EVERY, follow_key_ring},
     mirror::Follower,

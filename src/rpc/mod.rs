@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod observe;
 pub mod privacy;
 pub mod proof;
+mod refusals;
 pub mod rules;
 pub mod status;
 pub mod web;

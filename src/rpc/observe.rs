@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use super::{auth::Access, status::Refusal};
+use super::{auth::Access, refusals, status::Refusal};
 use crate::{seal::random, token::Role};
 
 /// Methods of health and reflection.
@@ -188,7 +188,7 @@ impl Call {
         self.method.as_ref().map_or(UNKNOWN, |method| &method.path)
     }
 
-    fn done(&self, code: Code) {
+    fn done(&self, code: Code, reason: Option<&'static str>) {
         let duration = self.start.elapsed();
         let role = self.role.map_or("none", Role::name);
         if let Some(method) = &self.method {
@@ -198,6 +198,9 @@ impl Call {
                     method.ok[self.role.map_or(ROLES, |role| role as usize) - 1].increment(1);
                 }
                 _ => calls(&method.path, code, role).increment(1),
+            }
+            if let Some(reason) = reason {
+                refusals::count(&method.path, reason);
             }
         }
         let (method, duration_ms) = (self.path(), duration.as_secs_f64() * 1e3);
@@ -226,11 +229,13 @@ where
     let known = call.method.as_ref().is_some_and(|method| method.is_known());
     let mut response = match status_of(response.headers()) {
         Some(status) => {
-            call.done(status.code());
             if status.details().is_empty() && status.code() != Code::Ok {
                 // Made by a library, not by us: its text may quote what was sent.
-                constant(status.code(), known).into_http()
+                let ours = constant(status.code(), known);
+                call.done(status.code(), refusals::reason_of(&ours));
+                ours.into_http()
             } else {
+                call.done(status.code(), refusals::reason_of(&status));
                 response.map(Body::new)
             }
         }
@@ -239,6 +244,7 @@ where
                 inner: Box::pin(inner),
                 call,
                 code: None,
+                reason: None,
             })
         }),
     };
@@ -276,6 +282,7 @@ struct ObservedBody<B> {
     inner: Pin<Box<B>>,
     call: Call,
     code: Option<Code>,
+    reason: Option<&'static str>,
 }
 
 impl<B: HttpBody<Data = Bytes>> HttpBody for ObservedBody<B> {
@@ -290,7 +297,9 @@ impl<B: HttpBody<Data = Bytes>> HttpBody for ObservedBody<B> {
         if let Some(Ok(frame)) = &frame
             && let Some(trailers) = frame.trailers_ref()
         {
-            self.code = status_of(trailers).map(|status| status.code());
+            let status = status_of(trailers);
+            self.reason = status.as_ref().and_then(refusals::reason_of);
+            self.code = status.map(|status| status.code());
         }
         Poll::Ready(frame)
     }
@@ -307,7 +316,8 @@ impl<B: HttpBody<Data = Bytes>> HttpBody for ObservedBody<B> {
 impl<B> Drop for ObservedBody<B> {
     fn drop(&mut self) {
         // Without trailers the caller went away.
-        self.call.done(self.code.unwrap_or(Code::Cancelled));
+        self.call
+            .done(self.code.unwrap_or(Code::Cancelled), self.reason);
     }
 }
 

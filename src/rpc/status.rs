@@ -23,6 +23,13 @@ use crate::{
 /// The domain of every reason.
 const DOMAIN: &str = "lead-intake";
 
+/// The constant that equals a reason on the wire; `None` if it is no reason of ours.
+pub(super) fn reason(text: &str) -> Option<&'static str> {
+    let several = [violations::SEVERAL];
+    let known = Refusal::REASONS.iter().chain(Fault::REASONS);
+    known.chain(&several).copied().find(|known| *known == text)
+}
+
 impl From<StoreError> for Status {
     fn from(error: StoreError) -> Self {
         store_status(&error)

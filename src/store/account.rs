@@ -17,6 +17,7 @@ use super::{
     ledger::entry_at,
     residue::CleanUp,
     sql::{Sql, SqlStore, statements},
+    standing::Standing,
     statistics::{OpenRequests, Statistics},
 };
 use crate::{
@@ -146,6 +147,10 @@ impl<DB: Dialect> AccountStore for SqlStore<DB> {
 
     async fn duties(&self, cleared: &mut Cleared, now: Timestamp) -> Result<Duties> {
         self.sql.duties(cleared, SCANS_QUICK_MAX, now).await
+    }
+
+    async fn standings(&self, now: Timestamp) -> Result<Vec<Standing>> {
+        self.sql.standings(now).await
     }
 
     async fn statistics(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Statistics> {

@@ -34,6 +34,7 @@ mod rotation;
 mod signal;
 mod signing;
 mod sql;
+mod standing;
 mod statistics;
 mod sweep;
 mod tx;
@@ -59,6 +60,7 @@ pub use self::{
     },
     rotation::{KeyCounts, KeyRecord, KeyStore, NewSeals, ResealBatch, RingState, Walk},
     sql::all_statements,
+    standing::{FeedStanding, Standing},
     statistics::{LeadCount, OpenRequests, Statistics},
     sweep::{Batch, Claim, Claimed, Overdue, Preview, Turn},
 };
@@ -294,6 +296,9 @@ pub trait AccountStore: fmt::Debug + Send + Sync {
     /// What is to be done, quickly: of a client that has much to acknowledge, some 10,000 are counted.
     /// `cleared` is what the same caller learnt before.
     async fn duties(&self, cleared: &mut Cleared, now: Timestamp) -> Result<Duties>;
+
+    /// How each client stands.
+    async fn standings(&self, now: Timestamp) -> Result<Vec<Standing>>;
 
     /// Counts of everything.
     async fn statistics(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Statistics>;

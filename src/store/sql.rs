@@ -17,7 +17,7 @@ use super::{
     residue::Residue,
     restore,
     signal::{self, Signal},
-    signing, statistics, sweep,
+    signing, standing, statistics, sweep,
 };
 use crate::{
     clock::{SharedClock, from_micros},
@@ -111,6 +111,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         restore::STATEMENTS,
         signal::STATEMENTS,
         signing::STATEMENTS,
+        standing::STATEMENTS,
         statistics::STATEMENTS,
         sweep::STATEMENTS,
     ];

@@ -30,6 +30,7 @@ mod keys;
 mod leaks;
 mod main_job;
 mod matching;
+mod metrics_shown;
 mod mirror;
 mod model;
 mod no_entry_no_change;

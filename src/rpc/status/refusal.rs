@@ -24,6 +24,9 @@ macro_rules! refusals {
         }
 
         impl Refusal {
+            /// Every reason.
+            pub(super) const REASONS: &[&str] = &[$($reason),*];
+
             const fn row(self) -> (Code, &'static str, Option<Duration>, &'static str) {
                 match self {
                     $(Self::$name => (Code::$code, $reason, $retry, $text),)*

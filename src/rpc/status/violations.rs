@@ -18,6 +18,9 @@ macro_rules! faults {
         }
 
         impl Fault {
+            /// Every reason.
+            pub(super) const REASONS: &[&str] = &[$($reason),*];
+
             const fn row(self) -> (&'static str, &'static str) {
                 match self {
                     $(Self::$name => ($reason, $text),)*
@@ -47,6 +50,9 @@ faults! {
     NotInMask = "NOT_IN_MASK", "has a value and is not in the field mask";
     FormatNotForKind = "FORMAT_NOT_FOR_KIND", "is not offered for this kind of export";
 }
+
+/// The reason of a request with several different faults.
+pub(super) const SEVERAL: &str = "SEVERAL_VIOLATIONS";
 
 /// Everything that is wrong with a request.
 #[derive(Debug, Default)]
@@ -161,7 +167,7 @@ impl From<Violations> for Status {
         let reason = if let [reason] = reasons[..] {
             reason
         } else {
-            "SEVERAL_VIOLATIONS"
+            SEVERAL
         };
         let metadata: HashMap<String, String> = violations
             .0

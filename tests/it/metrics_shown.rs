@@ -1,0 +1,120 @@
+//! What an operator sees: every metric that the alerts, the dashboard and the docs name is shown by a running service,
+//! and every one that is shown is in the docs.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::support::{binary, eventually};
+
+/// Names of metrics of ours in a text.
+fn names(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("lead_intake_") || word.starts_with("process_"))
+        .map(|word| {
+            let suffixes = ["_bucket", "_sum", "_count"];
+            let stem = suffixes.iter().find_map(|suffix| word.strip_suffix(suffix));
+            stem.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(root.join(path)).unwrap()
+}
+
+/// An alert on a metric that nobody shows is never raised, and one that is missing from the docs helps nobody at night.
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_dashboard_and_docs_name_the_metrics_that_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let server = binary::Binary::serve(dir.path(), &[]).await;
+    let url = server.url();
+    let submit = |email| {
+        [
+            "submit",
+            "--name",
+            "Kari Nordmann",
+            "--email",
+            email,
+            "--basis",
+            "pre-contract",
+            "--url",
+            &url,
+            "--data-dir",
+            data,
+        ]
+    };
+    binary::run(&[], &submit("kari@example.no"), "")
+        .await
+        .with_code(0);
+    binary::run(&[], &submit("no address"), "")
+        .await
+        .with_code(1);
+    binary::run(&[], &["pull", "--url", &url, "--data-dir", data], "")
+        .await
+        .with_code(0);
+    let docs = read("docs/operations.md");
+    let documented = names(
+        docs.split("\n## Metrics\n")
+            .nth(1)
+            .unwrap()
+            .split("\n## ")
+            .next()
+            .unwrap(),
+    );
+    // The sweep's first round on a new database ends nothing: its gauge comes ten minutes later.
+    let later = BTreeSet::from(["lead_intake_sweep_last_run_timestamp_seconds".to_owned()]);
+    // Counted every 15 s, from the start on.
+    let text = eventually(async || {
+        let text = server.get("/metrics").await;
+        let missing: Vec<_> = documented
+            .difference(&names(&text))
+            .filter(|name| !later.contains(*name))
+            .cloned()
+            .collect();
+        missing.is_empty().then_some(text)
+    })
+    .await;
+    let shown: BTreeSet<String> = names(&text).union(&later).cloned().collect();
+    assert_eq!(
+        shown.difference(&documented).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "shown, and not in the docs"
+    );
+    for file in [
+        "compose/prometheus/alerts.yml",
+        "compose/grafana/dashboards/lead-intake.json",
+    ] {
+        let used = names(&read(file));
+        assert!(used.len() > 5, "{file}");
+        assert_eq!(
+            used.difference(&shown).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{file}"
+        );
+    }
+    for line in [
+        r#"lead_intake_refusals_total{method="/leadintake.v1.IntakeService/SubmitLead",reason="EMAIL_INVALID"} 1"#,
+        "lead_intake_sweep_refused_total 0",
+        "lead_intake_ready 1",
+        "lead_intake_mirror_follows 1",
+    ] {
+        assert!(
+            text.lines().any(|known| known == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    server.signal("TERM").await;
+}
+
+/// Who is woken by an alert finds it in the docs, by its name.
+#[test]
+fn every_alert_has_its_line_in_the_docs() {
+    let docs = read("docs/operations.md");
+    for alert in read("compose/prometheus/alerts.yml")
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+    {
+        assert!(docs.contains(&format!("| `{alert}` |")), "{alert}");
+    }
+}
