@@ -252,6 +252,7 @@ start_service() {
     local dir="$1" deadline=$((SECONDS + 60)) listening
     shift
     SERVICE_LOG="$dir/service.log" SERVICE_DATA="$dir/data"
+    : >"$SERVICE_LOG"
     "$LEAD_INTAKE" serve --data-dir "$SERVICE_DATA" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 "$@" \
         >"$SERVICE_LOG" 2>&1 </dev/null &
     SERVICE_PID=$!
