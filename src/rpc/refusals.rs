@@ -11,11 +11,15 @@ pub(super) fn reason_of(status: &Status) -> Option<&'static str> {
     reason(&status.get_details_error_info()?.reason)
 }
 
-/// Counts a refusal of a call of this method.
+/// Counts a refusal by the service of this method: by the method it would be a series for each pair of the two.
 pub(super) fn count(method: &str, reason: &'static str) {
+    let service = method
+        .rsplit_once('/')
+        .map_or(method, |(service, _)| service);
+    let name = service.rsplit('.').next().unwrap_or(service);
     metrics::counter!(
         "lead_intake_refusals_total",
-        "method" => method.to_owned(), "reason" => reason
+        "service" => name.to_owned(), "reason" => reason
     )
     .increment(1);
 }

@@ -94,7 +94,7 @@ async fn alerts_dashboard_and_docs_name_the_metrics_that_there_are() {
         );
     }
     for line in [
-        r#"lead_intake_refusals_total{method="/leadintake.v1.IntakeService/SubmitLead",reason="EMAIL_INVALID"} 1"#,
+        r#"lead_intake_refusals_total{service="IntakeService",reason="EMAIL_INVALID"} 1"#,
         "lead_intake_sweep_refused_total 0",
         "lead_intake_ready 1",
         "lead_intake_mirror_follows 1",
