@@ -244,6 +244,15 @@ ensure_program() {
     export LEAD_INTAKE
 }
 
+# Sets EXAMPLES_PYTHON, an interpreter with what examples/requirements.txt pins.
+ensure_examples_python() {
+    local venv="$PWD/target/tools/venv-examples"
+    ensure_venv "$venv"
+    install_wheels "$venv" examples/requirements.txt || die 'the wheels of examples/requirements.txt could not be installed'
+    # shellcheck disable=SC2034 # for the caller
+    EXAMPLES_PYTHON="$venv/bin/python3"
+}
+
 # start_service DIRECTORY [OPTION…]: starts $LEAD_INTAKE on free ports with its data in the directory given, and sets
 # SERVICE_URL, SERVICE_ADMIN_URL (metrics, probes), SERVICE_DATA and SERVICE_LOG. The caller has `stop_service` in
 # its EXIT trap.

@@ -68,6 +68,16 @@ pub fn from_micros(micros: i64) -> Timestamp {
     })
 }
 
+/// Seconds since 1970, as a metric shows a time.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds since 1970 fit a float for 285 million years"
+)]
+pub fn unix_seconds(at: Timestamp) -> f64 {
+    at.as_second() as f64
+}
+
 /// One calendar month after `received_at` in UTC, clamped to the end of a shorter month: the time
 /// within which a person's request must be answered (Art. 12(3); 31 January gives 28 or 29 February).
 #[must_use]

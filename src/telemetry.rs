@@ -14,6 +14,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use crate::clock::unix_seconds;
+
 /// Buckets of the histograms of durations, in seconds.
 const DURATIONS: [f64; 12] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
@@ -94,12 +96,7 @@ pub fn quiet_panics() {
 
 /// Shows when the process started.
 pub fn show_start(now: jiff::Timestamp) {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "seconds since 1970 fit a float for 285 million years"
-    )]
-    let seconds = now.as_second() as f64;
-    metrics::gauge!("process_start_time_seconds").set(seconds);
+    metrics::gauge!("process_start_time_seconds").set(unix_seconds(now));
 }
 
 /// Starts collecting metrics. `None` if this process collects them already.

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::SharedClock,
+    clock::{SharedClock, unix_seconds},
     store::{Cleared, Duties, SharedStore, Standing, Store, StoreError},
     token::Role,
 };
@@ -76,7 +76,7 @@ pub fn show_standings(standings: &[Standing], now: Timestamp) {
     for standing in standings {
         let client = || standing.client.clone();
         // A client that has no token any more is no alert: not a number is above nothing and below nothing.
-        let until = standing.token_until.map_or(f64::NAN, seconds);
+        let until = standing.token_until.map_or(f64::NAN, unix_seconds);
         gauge!("lead_intake_token_expiry_timestamp_seconds", "client" => client()).set(until);
         let (behind, age) = standing.feed.map_or((0.0, 0.0), |feed| {
             let age = feed
@@ -89,14 +89,6 @@ pub fn show_standings(standings: &[Standing], now: Timestamp) {
             gauge!("lead_intake_feed_oldest_lead_seconds", "client" => client()).set(age);
         }
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "seconds since 1970 fit a float for 285 million years"
-)]
-fn seconds(at: Timestamp) -> f64 {
-    at.as_second() as f64
 }
 
 /// A count as a metric: exact to four thousand million, far beyond what is counted.

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::SharedClock,
+    clock::{SharedClock, unix_seconds},
     domain::{retention::RetentionPolicy, sweep::ClockJudgement},
     store::{Claim, Claimed, Overdue, Result, RetentionStore, Turn},
 };
@@ -91,12 +91,7 @@ impl Sweeper {
             }
         }
         self.store.finish_sweep(claim.run, now).await?;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds since 1970 fit a float for 285 million years"
-        )]
-        let seconds = now.as_second() as f64;
-        metrics::gauge!("lead_intake_sweep_last_run_timestamp_seconds").set(seconds);
+        metrics::gauge!("lead_intake_sweep_last_run_timestamp_seconds").set(unix_seconds(now));
         if round.erased > 0 {
             tracing::info!(erased = round.erased, "swept");
         }

@@ -4,14 +4,14 @@
 //! [`super::feed`]): a client owes an acknowledgement for exactly the tombstones that it hears. A test holds
 //! the two equal. Everything here only reads, and names no person.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    AccountStore, Result, StoreError,
+    Result, StoreError,
     dialect::{Columns as _, Dialect, values},
     erase::REQUEST_ENTRIES,
     ledger::entry_at,
@@ -25,6 +25,24 @@ use crate::{
     domain::retention::RetentionPolicy,
     ledger::{Entry, Hash, genesis},
 };
+
+/// Gives account: receipts and counts, which name no person.
+#[async_trait]
+pub trait AccountStore: fmt::Debug + Send + Sync {
+    /// An erasure and who had its leads. That of this client, else that of another one that answers the
+    /// rights of people. `None`: there is none with this key.
+    async fn receipt(&self, client_id: i64, request_id: Uuid) -> Result<Option<Receipt>>;
+
+    /// What is to be done, quickly: of a client that has much to acknowledge, some 10,000 are counted.
+    /// `cleared` is what the same caller learnt before.
+    async fn duties(&self, cleared: &mut Cleared, now: Timestamp) -> Result<Duties>;
+
+    /// How each client stands.
+    async fn standings(&self, now: Timestamp) -> Result<Vec<Standing>>;
+
+    /// Counts of everything.
+    async fn statistics(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Statistics>;
+}
 
 /// Whether client `$1` was given the lead of `tombstone`, which is joined with its row of `withheld`.
 macro_rules! was_given {

@@ -1,6 +1,6 @@
 //! Where leads lie: one generic implementation over SQLite and PostgreSQL.
 //!
-//! How to read it: a trait for each capability stands here (that of keys in [`rotation`]), so that a service holds no more than it may use
+//! How to read it: a trait for each capability stands here (that of keys in [`rotation`], that of accounts in [`account`]), so that a service holds no more than it may use
 //! ([`IntakeStore`] cannot read leads); [`sql::SqlStore`] implements them all, a file for each; what the databases do
 //! differently is in [`dialect`]. The rules: one call is one method is one transaction, its ledger entries
 //! included, appended last ([`append`]); statements are constants beside their use, the same text for both
@@ -47,7 +47,7 @@ use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 pub use self::{
-    account::{Backlog, Cleared, Duties, Receipt, Recipient},
+    account::{AccountStore, Backlog, Cleared, Duties, Receipt, Recipient},
     backup::{Copied, SqliteFile},
     client::{NewToken, TokenRecord},
     error::{Result, StoreError},
@@ -284,24 +284,6 @@ pub trait MirrorStore: fmt::Debug + Send + Sync {
 
     /// At most `limit` entries after a number, in order, with what a restore needs beside them.
     async fn lines(&self, after: i64, limit: i64) -> Result<Vec<Line>>;
-}
-
-/// Gives account: receipts and counts, which name no person.
-#[async_trait]
-pub trait AccountStore: fmt::Debug + Send + Sync {
-    /// An erasure and who had its leads. That of this client, else that of another one that answers the
-    /// rights of people. `None`: there is none with this key.
-    async fn receipt(&self, client_id: i64, request_id: Uuid) -> Result<Option<Receipt>>;
-
-    /// What is to be done, quickly: of a client that has much to acknowledge, some 10,000 are counted.
-    /// `cleared` is what the same caller learnt before.
-    async fn duties(&self, cleared: &mut Cleared, now: Timestamp) -> Result<Duties>;
-
-    /// How each client stands.
-    async fn standings(&self, now: Timestamp) -> Result<Vec<Standing>>;
-
-    /// Counts of everything.
-    async fn statistics(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Statistics>;
 }
 
 /// Knows the clients.

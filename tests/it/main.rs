@@ -46,6 +46,7 @@ mod rights_list;
 mod rounds;
 mod scan;
 mod schema;
+mod standings;
 mod steps;
 mod streams;
 mod submit;

@@ -22,46 +22,41 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap()
 }
 
+/// The names in the operations guide's list.
+fn documented() -> BTreeSet<String> {
+    let docs = read("docs/operations.md");
+    let (_, section) = docs.split_once("\n## Metrics\n").unwrap();
+    names(section.split("\n## ").next().unwrap())
+}
+
+/// Has a website and a CRM do their work, and one form refused.
+async fn a_good_form_and_a_bad_one(server: &binary::Binary, data: &str) {
+    let url = server.url();
+    let call = async |args: &[&str], code| {
+        let args = [args, &["--url", &url, "--data-dir", data]].concat();
+        binary::run(&[], &args, "").await.with_code(code);
+    };
+    let form = [
+        "submit",
+        "--name",
+        "Kari Nordmann",
+        "--basis",
+        "pre-contract",
+        "--email",
+    ];
+    call(&[&form[..], &["kari@example.no"]].concat(), 0).await;
+    call(&[&form[..], &["no address"]].concat(), 1).await;
+    call(&["pull"], 0).await;
+}
+
 /// An alert on a metric that nobody shows is never raised, and one that is missing from the docs helps nobody at night.
 #[tokio::test(flavor = "multi_thread")]
 async fn alerts_dashboard_and_docs_name_the_metrics_that_there_are() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
     let server = binary::Binary::serve(dir.path(), &[]).await;
-    let url = server.url();
-    let submit = |email| {
-        [
-            "submit",
-            "--name",
-            "Kari Nordmann",
-            "--email",
-            email,
-            "--basis",
-            "pre-contract",
-            "--url",
-            &url,
-            "--data-dir",
-            data,
-        ]
-    };
-    binary::run(&[], &submit("kari@example.no"), "")
-        .await
-        .with_code(0);
-    binary::run(&[], &submit("no address"), "")
-        .await
-        .with_code(1);
-    binary::run(&[], &["pull", "--url", &url, "--data-dir", data], "")
-        .await
-        .with_code(0);
-    let docs = read("docs/operations.md");
-    let documented = names(
-        docs.split("\n## Metrics\n")
-            .nth(1)
-            .unwrap()
-            .split("\n## ")
-            .next()
-            .unwrap(),
-    );
+    a_good_form_and_a_bad_one(&server, data).await;
+    let documented = documented();
     // The sweep's first round on a new database ends nothing: its gauge comes ten minutes later.
     let later = BTreeSet::from(["lead_intake_sweep_last_run_timestamp_seconds".to_owned()]);
     // Counted every 15 s, from the start on.

@@ -71,6 +71,8 @@ class LeadSync:
         """From wherever the copy is to the end of one stream."""
         if self._copy.is_loading:
             self._load()
+            if self._stopped.is_set():
+                return
         self._feed.acknowledge(self._copy.cursor)
         for batch in self._feed.stream(self._copy.cursor, follow):
             # A heartbeat without news has nothing to commit.
@@ -88,6 +90,9 @@ class LeadSync:
             page = self._feed.pull(self._copy.cursor)
             self._take(page.changes, page.next_cursor)
             has_more = page.has_more
+        if self._stopped.is_set():
+            # The rest is read at the next start; until then nothing is settled.
+            return
         for lead_id in self._copy.unseen():
             self._copy.settle(lead_id, self._feed.get(lead_id))
         self._copy.end_loading()

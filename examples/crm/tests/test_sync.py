@@ -8,7 +8,7 @@ import signal
 import subprocess
 import uuid
 
-from leadintake.v1 import lead_pb2, privacy_pb2
+from leadintake.v1 import crm_pb2, lead_pb2, privacy_pb2
 from service import PATIENCE_SECONDS, subject
 
 from .house import House, here
@@ -164,6 +164,44 @@ class TestSync(House):
         self.assertIn("restored from a backup", self.said.read_text())
         self.assertFalse(set(lost) & (set(self.usable()) | self.hidden()))
         self.assert_in_step()
+
+    def test_what_the_feed_does_not_mention_is_asked_for(self) -> None:
+        """After a reading from the start, a lead without a word in the feed stays if the service shows it, and goes if
+        the service knows nothing of it, as after a restore without the mirror."""
+        from lead_sync import LeadCopy
+
+        self.people.submit()
+        self.assertEqual(self.sync(), 0)
+        known = self.usable()
+        copy = LeadCopy(self.db)
+        stranger = lead_pb2.Lead(lead_id=str(uuid.uuid4()), name="Nobody Any More", revision=1)
+        copy.apply([lead_pb2.LeadChange(lead_id=stranger.lead_id, lead=stranger)], copy.cursor)
+        copy.start_again()
+        copy.close()
+        self.assertEqual(len(self.usable()), 2)
+        self.assertEqual(self.sync(), 0, self.said.read_text())
+        self.assertEqual(self.usable(), known)
+        self.assertNotIn(b"Nobody Any More", self.db.read_bytes())
+
+    def test_told_to_stop_while_it_reads_from_the_start_it_goes_on_there(self) -> None:
+        """What was read by half is neither settled nor acknowledged: the next start reads the rest first."""
+        from lead_sync import LeadCopy, LeadSync
+
+        class Stopping:
+            """A feed with more to come, whose reader is told to stop. It has no other calls."""
+
+            def pull(self, _cursor: str) -> crm_pb2.PullLeadsResponse:
+                sync.stop()
+                return crm_pb2.PullLeadsResponse(next_cursor="half", has_more=True)
+
+            def cancel(self) -> None:
+                pass
+
+        copy = LeadCopy(self.db)
+        sync = LeadSync(copy, Stopping())  # type: ignore[arg-type]
+        sync.run()
+        self.assertEqual((copy.cursor, copy.is_loading), ("half", True))
+        copy.close()
 
     def forget(self, lost: list[str]) -> None:
         """Notes what a restore did: what came after the backup is gone, and what was corrected since is contested."""

@@ -1,9 +1,6 @@
 //! What CRM clients were given since a backup, which does not know of it, and where they go on (Art. 15(1)(c), 19; F9).
 
-use lead_intake::{
-    pb::{self, ChangeKind, RestrictionReason},
-    rpc::convert::timestamp,
-};
+use lead_intake::pb::{ChangeKind, RestrictionReason};
 
 use crate::{rights, steps::*, support::*};
 
@@ -47,12 +44,7 @@ on_both! {
         replica.stop().await;
         let backup = world.back_up().await;
         let replica = world.start().await;
-        let lifting = pb::LiftRestrictionRequest {
-            request_id: new_id().to_string(),
-            lead_id: id.clone(),
-            reason: RestrictionReason::AccuracyContested.into(),
-            subject_informed_at: Some(timestamp(START.parse().unwrap())),
-        };
+        let lifting = rights::lifting(&world, &id, RestrictionReason::AccuracyContested);
         replica.privacy().lift_restriction(lifting).await.unwrap();
         let (changes, _) = pull_all(&mut replica.crm(), "", 0).await;
         assert!(changes.iter().any(|change| change.lead.is_some()));

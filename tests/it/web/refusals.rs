@@ -12,17 +12,32 @@ use tokio::{
 use super::{PULL, STREAM, SUBMIT, form};
 use crate::support::{plain::Http, *};
 
-/// A request that is not one of JSON, protobuf or gRPC has its status and its reason, and none passes for one:
-/// a form of another page could send text/plain without asking (Fetch, "CORS-safelisted request-header").
+/// What an error that is refused as HTTP says: status, code, reason.
+fn refusal(status: u16, code: &str, reason: &str) -> (u16, String, String) {
+    (status, code.to_owned(), reason.to_owned())
+}
+
+/// A good form, sent as JSON by a website, but for what the test makes of it.
+fn good(replica: &Replica, path: &str) -> (Http, String) {
+    let request = Http::post(replica.api, path).bearer(replica.token(Role::Intake));
+    (
+        request,
+        form("Kari Nordmann", "kari@example.no").to_string(),
+    )
+}
+
+async fn assert_nothing_is_stored(replica: &Replica) {
+    let pull = Http::post(replica.api, PULL).bearer(replica.token(Role::Crm));
+    let page = pull.json(&json!({})).await.json();
+    assert_eq!(page["changes"], json!([]), "something was stored");
+}
+
+/// What is not JSON, protobuf or gRPC does not pass for it: a form of another page could send text/plain without
+/// asking (Fetch, "CORS-safelisted request-header").
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_as_http_is_told_as_http() {
+async fn other_media_types_and_encodings_are_refused() {
     let world = World::new(Backend::Sqlite).await;
     let replica = world.start().await;
-    let post = |path: &str| Http::post(replica.api, path).bearer(replica.token(Role::Intake));
-    let as_json = |path: &str| post(path).header("content-type", "application/json; charset=utf-8");
-    let good = form("Kari Nordmann", "kari@example.no").to_string();
-    let refusal = |status, code: &str, reason: &str| (status, code.to_owned(), reason.to_owned());
-
     for kind in [
         "text/plain",
         "application/x-www-form-urlencoded",
@@ -30,13 +45,39 @@ async fn what_is_wrong_as_http_is_told_as_http() {
         "application/grpc",
         "",
     ] {
-        let answer = post(SUBMIT)
-            .header("content-type", kind)
-            .send(good.clone())
-            .await;
+        let (request, form) = good(&replica, SUBMIT);
+        let answer = request.header("content-type", kind).send(form).await;
         let expected = refusal(415, "unimplemented", "MEDIA_TYPE_NOT_SUPPORTED");
         assert_eq!(answer.refusal(), expected, "{kind}");
     }
+    for (name, value, expected) in [
+        (
+            "content-encoding",
+            "gzip",
+            refusal(415, "unimplemented", "ENCODING_NOT_SUPPORTED"),
+        ),
+        (
+            "connect-protocol-version",
+            "2",
+            refusal(400, "invalid_argument", "MALFORMED_MESSAGE"),
+        ),
+    ] {
+        let (request, form) = good(&replica, SUBMIT);
+        let request = request.header("content-type", "application/json; charset=utf-8");
+        assert_eq!(
+            request.header(name, value).send(form).await.refusal(),
+            expected
+        );
+    }
+    assert_nothing_is_stored(&replica).await;
+    replica.stop().await;
+}
+
+/// A method is called by POST and by its exact path; whatever else is asked for is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_methods_and_paths_are_refused() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
     for method in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS] {
         let answer = Http::new(replica.api, method, SUBMIT).send("").await;
         assert_eq!(
@@ -51,56 +92,45 @@ async fn what_is_wrong_as_http_is_told_as_http() {
         "/leadintake.v1.IntakeService/submitlead",
         "/leadintake.v1.IntakeService/SubmitLead/",
     ] {
-        let answer = as_json(path).send(good.clone()).await;
+        let (request, form) = good(&replica, path);
+        let answer = request
+            .header("content-type", "application/json")
+            .send(form)
+            .await;
         assert_eq!(
             answer.refusal(),
             refusal(404, "unimplemented", "UNKNOWN_METHOD"),
             "{path}"
         );
-        assert_eq!(
-            Http::new(replica.api, Method::GET, path)
-                .send("")
-                .await
-                .status,
-            404
-        );
+        let answer = Http::new(replica.api, Method::GET, path).send("").await;
+        assert_eq!(answer.status, 404);
     }
-    let zipped = as_json(SUBMIT)
-        .header("content-encoding", "gzip")
-        .send(good.clone())
+    assert_nothing_is_stored(&replica).await;
+    replica.stop().await;
+}
+
+/// A message that is too large is refused, and a stream does not come as one message.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_for_one_message_is_refused() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
+    let (request, form) = good(&replica, SUBMIT);
+    let large = format!("{form}{}", " ".repeat(64 * 1024));
+    let answer = request
+        .header("content-type", "application/json")
+        .send(large)
         .await;
-    assert_eq!(
-        zipped.refusal(),
-        refusal(415, "unimplemented", "ENCODING_NOT_SUPPORTED")
-    );
-    let newer = as_json(SUBMIT)
-        .header("connect-protocol-version", "2")
-        .send(good.clone())
-        .await;
-    assert_eq!(
-        newer.refusal(),
-        refusal(400, "invalid_argument", "MALFORMED_MESSAGE")
-    );
-    let large = format!("{good}{}", " ".repeat(64 * 1024));
-    let answer = as_json(SUBMIT).send(large).await;
     assert_eq!(
         answer.refusal(),
         refusal(400, "out_of_range", "MESSAGE_TOO_LARGE")
     );
-    let stream = Http::post(replica.api, STREAM)
-        .bearer(replica.token(Role::Crm))
-        .json(&json!({}))
-        .await;
+    let stream = Http::post(replica.api, STREAM).bearer(replica.token(Role::Crm));
+    let answer = stream.json(&json!({})).await;
     assert_eq!(
-        stream.refusal(),
+        answer.refusal(),
         refusal(415, "unimplemented", "STREAM_NEEDS_GRPC")
     );
-
-    let page = Http::post(replica.api, PULL)
-        .bearer(replica.token(Role::Crm))
-        .json(&json!({}))
-        .await;
-    assert_eq!(page.json()["changes"], json!([]), "something was stored");
+    assert_nothing_is_stored(&replica).await;
     replica.stop().await;
 }
 
