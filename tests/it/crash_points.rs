@@ -175,17 +175,16 @@ impl Doomed {
         // strace hands a signal on to nobody: its child is asked.
         let strace = self.child.id().expect("it runs");
         let children = format!("/proc/{strace}/task/{strace}/children");
-        let pid = fs::read_to_string(children).unwrap_or_default();
-        let kill = Command::new("kill")
-            .args(["-s", "TERM", pid.trim()])
-            .stderr(Stdio::null())
-            .status()
-            .await;
+        let child = fs::read_to_string(children).unwrap_or_default();
+        // None, if it came to its end before it was asked.
+        if let Ok(child) = child.trim().parse() {
+            binary::send_signal(child, "TERM").await;
+        }
         let ended = timeout(PATIENCE, self.child.wait())
             .await
             .expect("it does not end")
             .unwrap();
-        kill.is_ok() && ended.success()
+        ended.success()
     }
 }
 

@@ -249,11 +249,8 @@ async fn a_retired_key_is_kept_or_forgotten_on_purpose() {
 async fn a_hangup_has_the_ring_read() {
     let mut fleet = Fleet::new(Backend::Sqlite).await;
     fleet.keys(&["rotate"]).await;
-    let process = fleet.replicas[0].child.id().unwrap().to_string();
-    let sent = tokio::process::Command::new("kill")
-        .args(["-s", "HUP", &process])
-        .status();
-    assert!(sent.await.unwrap().success());
+    let process = fleet.replicas[0].child.id().unwrap();
+    assert!(binary::send_signal(process, "HUP").await);
     let wanted = generation(&fleet.ring(0));
     let in_use = async || generation_in_use(&fleet.replicas[0]).await;
     eventually(async || (in_use().await == wanted).then_some(())).await;

@@ -153,9 +153,7 @@ impl Binary {
 
     /// Sends a signal by its name, such as `TERM`, and waits for the end. Gives all that the server wrote.
     pub async fn signal(mut self, name: &str) -> (ExitStatus, String) {
-        let id = self.child.id().expect("it still runs").to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().await;
-        assert!(sent.unwrap().success());
+        assert!(send_signal(self.child.id().expect("it still runs"), name).await);
         let ended = timeout(PATIENCE, self.child.wait()).await;
         let status = ended.expect("it did not stop").unwrap();
         for reading in &mut self.reading {
@@ -165,6 +163,20 @@ impl Binary {
         let log = self.log();
         (status, log)
     }
+}
+
+/// Sends a process a signal by its name; gives whether the process was there. By the shell's own `kill`: a machine may
+/// lack the program, as Debian's container images do.
+pub async fn send_signal(process: u32, name: &str) -> bool {
+    let script = r#"kill -s "$1" "$2""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", name, &process.to_string()]);
+    shell
+        .stderr(Stdio::null())
+        .status()
+        .await
+        .unwrap()
+        .success()
 }
 
 /// Keeps the lines of an output. Read to the end, or the server would block on a full pipe.
