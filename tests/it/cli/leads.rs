@@ -120,7 +120,7 @@ async fn the_printed_command_works() {
         .unwrap();
     assert!(ran.status.success(), "{line}");
     let pulled = house.run(&["pull", "--json"]).await.with_code(0);
-    assert_eq!(lines(&pulled)[0]["lead"]["name"], "Kari Nordmann");
+    assert_eq!(lines(&pulled)[0]["lead"]["name"], "Kim Eksempel");
 }
 
 /// `pull --follow` delivers what happens after it began, goes on when the server comes back, and ends with

@@ -25,7 +25,7 @@ use tower::Service;
 use crate::scan::Needles;
 
 /// Says that the suite is traced.
-const TRACE: &str = "LEAD_INTAKE_TEST_TRACE";
+pub const TRACE: &str = "LEAD_INTAKE_TEST_TRACE";
 /// Where `scripts/test` reads the values.
 const VALUES: &str = "LEAD_INTAKE_TEST_VALUES";
 /// Shorter ones are parts of words.
