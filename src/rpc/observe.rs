@@ -203,7 +203,8 @@ impl Call {
                 refusals::count(&method.path, reason);
             }
         }
-        let (method, duration_ms) = (self.path(), duration.as_secs_f64() * 1e3);
+        // To the microsecond: more digits say nothing, and look like somebody's number.
+        let (method, duration_ms) = (self.path(), (duration.as_secs_f64() * 1e6).round() / 1e3);
         // At "debug", since a busy server would otherwise write more log than leads; failures stand out.
         match code {
             Code::Internal | Code::Unavailable | Code::Unknown | Code::DataLoss => {
