@@ -4,6 +4,7 @@
 mod backup;
 mod guide;
 mod leads;
+mod opendsr;
 mod operator;
 mod refusals;
 mod rights;
