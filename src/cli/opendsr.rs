@@ -23,7 +23,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{anyhow, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -42,11 +42,9 @@ use super::{
     erase::{Ground, confirmed},
     file::{INPUT_BYTES_MAX, is_stdin, read_text},
     json, print, say,
-    show::clean,
 };
 use crate::{
     clock::{Clock as _, SystemClock, due_at},
-    pb,
     token::Role,
 };
 
@@ -158,6 +156,7 @@ async fn apply(args: &ApplyArgs) -> Result<StatusDocument> {
         session,
     };
     let targets = copies::targets(&desk)?;
+    let controller_id = desk.controller_id().await?;
     let found = desk.find().await?;
     desk.check_named(&found).await?;
     if asks {
@@ -184,7 +183,7 @@ async fn apply(args: &ApplyArgs) -> Result<StatusDocument> {
              sent on by whoever runs it",
         );
     }
-    status(&desk, ours, count).await
+    Ok(status(&desk, controller_id, ours, count))
 }
 
 /// Asks whoever is at the terminal.
@@ -251,20 +250,15 @@ fn candidates(desk: &Desk<'_>, found: &[Found], ours: &mut Ours) -> Result<()> {
     Ok(())
 }
 
-async fn status(desk: &Desk<'_>, ours: Ours, count: usize) -> Result<StatusDocument> {
-    let request = pb::GetPrivacyNoticeRequest::default();
-    let notice = desk::answer(desk.session.intake().get_privacy_notice(request).await)?;
-    let controller = notice
-        .controller
-        .context("the notice names no controller")?;
+fn status(desk: &Desk<'_>, controller_id: String, ours: Ours, count: usize) -> StatusDocument {
     let request = desk.request;
     let request_status = match (desk.args.dry_run, ours.open.is_empty()) {
         (true, _) => "pending",
         (false, true) => "completed",
         (false, false) => "in_progress",
     };
-    Ok(StatusDocument {
-        controller_id: clean(&controller.organisation_number),
+    StatusDocument {
+        controller_id,
         expected_completion_time: due_at(request.submitted).to_string(),
         received_time: request.submitted.to_string(),
         subject_request_id: request.id.to_string(),
@@ -272,5 +266,5 @@ async fn status(desk: &Desk<'_>, ours: Ours, count: usize) -> Result<StatusDocum
         api_version: document::VERSION,
         results_count: count,
         extensions: Extensions { ours },
-    })
+    }
 }

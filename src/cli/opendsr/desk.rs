@@ -1,11 +1,12 @@
 //! What the acts share: the session, the request, and how a call of one identity is made and refused.
 
+use anyhow::Context as _;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use super::{
-    super::connect::Session,
+    super::{connect::Session, show::clean},
     ApplyArgs,
     document::ErrorDocument,
     erasure, ids,
@@ -79,6 +80,16 @@ impl Desk<'_> {
     pub(super) fn places(&self) -> impl Iterator<Item = (usize, u32)> {
         // At most as many as a file may have.
         (0..self.request.identities.searches.len()).zip(0_u32..)
+    }
+
+    /// Who the controller is: its organisation number, as the privacy notice has it.
+    pub(super) async fn controller_id(&self) -> Result<String> {
+        let request = pb::GetPrivacyNoticeRequest::default();
+        let notice = answer(self.session.intake().get_privacy_notice(request).await)?;
+        let controller = notice
+            .controller
+            .context("the notice names no controller")?;
+        Ok(clean(&controller.organisation_number))
     }
 
     /// Looks every identity up before anything is done: what the service finds wrong with one of them stops all.
