@@ -201,8 +201,9 @@ install_wheels() {
     stamp="$venv/${requirements//\//-}"
     cmp -s "$requirements" "$stamp" && return 0
     say "installing what $requirements pins under ${venv#"$PWD/"}"
-    # Stdout is kept for what the checks say.
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+    # By the interpreter and not by the program `pip`, which names the place where the environment was made. Stdout is
+    # kept for what the checks say.
+    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
         --require-hashes --requirement "$requirements" >&2 || return 1
     cp "$requirements" "$stamp"
 }
