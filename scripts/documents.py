@@ -5,7 +5,8 @@
     documents.py --list FILE    the blocks that are not run, and why
 
 A block fenced as `sh` runs, in order, all in one shell. `sh serve` runs its first command in the background and waits
-until the service listens; the rest of the block is for the reader. `sh not-run REASON` is never run. What a reader
+until the service listens; the rest of the block is for the reader. `sh background TEXT` runs the whole block in the
+background, for what does not end, and waits until it has said the text. `sh not-run REASON` is never run. What a reader
 has from elsewhere, such as somebody's request, stands in a comment of the document: `<!-- given: COMMAND -->`.
 A block in any other language must say `not-run` as well, or be `text`, which is what a program prints.
 """
@@ -51,10 +52,14 @@ def script(path: str, text: str) -> Iterator[str]:
             continue
         if block.language in NOTHING_TO_RUN:
             continue
-        if block.language != "sh" or block.how not in ("", "serve", "given"):
-            sys.exit(f"{place}: a block is `sh`, `sh serve`, or says `not-run` and why")
+        if block.language != "sh" or block.how not in ("", "serve", "background", "given"):
+            sys.exit(f"{place}: a block is `sh`, `sh serve`, `sh background TEXT`, or says `not-run` and why")
         yield f"at {shlex.quote(place)}"
-        if block.how == "serve":
+        if block.how == "background":
+            if not block.reason:
+                sys.exit(f"{place}: say what it says when it is ready")
+            yield f"background {shlex.quote(block.reason.strip())} {shlex.quote(block.code)}"
+        elif block.how == "serve":
             command = block.code.splitlines()[0].split("#")[0].strip()
             yield f"serve {command}"
         else:
