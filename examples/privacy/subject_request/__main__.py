@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import uuid
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .proof import NotProven, PublicKey, verify
@@ -59,30 +59,34 @@ def _handle(arguments: argparse.Namespace) -> int:
 
     from leadintake.v1 import privacy_pb2
 
-    from .client import Person, PrivacyDesk, open_channel
+    from .client import Person, PrivacyDesk, Refused, open_channel
 
     case: Path = arguments.case
     case.mkdir(mode=0o700, exist_ok=True)
     request_id = _kept(case, "request-id", str(uuid.uuid4()))
     export_id = _kept(case, "export-id", str(uuid.uuid4()))
     find_id = _kept(case, "find-id", str(uuid.uuid4()))
-    received_at = _kept(case, "received-at", datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"))
+    received_at = _kept(case, "received-at", datetime.now(UTC).isoformat().replace("+00:00", "Z"))
     verification = privacy_pb2.Verification.Value(f"VERIFICATION_{arguments.checked.upper().replace('-', '_')}")
     person = Person.read(arguments.person)
     token = arguments.token_file.read_text(encoding="ascii").strip()
     with open_channel(arguments.url, arguments.ca_file) as channel:
         desk = PrivacyDesk(channel, token, person, received_at=received_at, verification=verification)
-        found = desk.find(find_id)
-        print(f"{len(found.leads)} lead(s) are the person's, {len(found.unconfirmed)} may be")
-        copy = case / "copy.html"
-        if not copy.exists():
-            exported = desk.export(export_id)
-            _write(copy, exported.content)
-            print(f"the copy is in {copy}, sha256 {exported.sha256}")
-        for lead in desk.erase(request_id, dry_run=True).leads:
-            print(f"{lead.lead_id}: would be {privacy_pb2.ErasureOutcome.Name(lead.outcome)}")
-        erased = desk.erase(request_id)
-        receipt, is_settled = desk.settled_receipt(request_id, arguments.wait_seconds)
+        try:
+            found = desk.find(find_id)
+            print(f"{len(found.leads)} lead(s) are the person's, {len(found.unconfirmed)} may be")
+            copy = case / "copy.html"
+            if not copy.exists():
+                exported = desk.export(export_id)
+                _write(copy, exported.content)
+                print(f"the copy is in {copy}, sha256 {exported.sha256}")
+            for lead in desk.erase(request_id, dry_run=True).leads:
+                print(f"{lead.lead_id}: would be {privacy_pb2.ErasureOutcome.Name(lead.outcome)}")
+            erased = desk.erase(request_id)
+            receipt, is_settled = desk.settled_receipt(request_id, arguments.wait_seconds)
+        except Refused as refused:
+            print(f"subject_request: the service refused: {refused}", file=sys.stderr)
+            return 1
     kept = [lead for lead in erased.leads if lead.outcome != privacy_pb2.ERASURE_OUTCOME_ERASED]
     for lead in kept:
         print(f"{lead.lead_id} stays. The person must be told: {lead.refusal.reason} {lead.refusal.complaint}")
@@ -118,12 +122,6 @@ def main() -> int:
         return _handle(arguments)
     except (ValueError, OSError) as error:
         print(f"subject_request: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:
-        # Not imported above: ``verify`` runs without gRPC.
-        if type(error).__name__ != "Refused":
-            raise
-        print(f"subject_request: the service refused: {error}", file=sys.stderr)
         return 1
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -50,7 +51,8 @@ class Refused(Exception):
 
     @classmethod
     def of(cls, error: grpc.RpcError) -> Refused:
-        reason, fields = "", ()
+        reason = ""
+        fields: tuple[str, ...] = ()
         try:
             status = rpc_status.from_call(error)
         except (ValueError, NotImplementedError):
@@ -73,7 +75,7 @@ class Person:
     phone: str = ""
     name: str = ""
     # Candidates that somebody has checked.
-    lead_ids: tuple[str, ...] = field(default=())
+    lead_ids: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Person:
@@ -81,13 +83,13 @@ class Person:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             known = {"email", "phone", "name", "lead_ids"}
-            texts = [values.get(name, "") for name in ("email", "phone", "name")]
+            email, phone, name = (values.get(key, "") for key in ("email", "phone", "name"))
             lead_ids = values.get("lead_ids", [])
-            if set(values) - known or not all(isinstance(text, str) for text in [*texts, *lead_ids]):
+            if set(values) - known or not all(isinstance(text, str) for text in [email, phone, name, *lead_ids]):
                 raise ValueError
         except (ValueError, AttributeError, TypeError):
             raise ValueError(f"{path} must be a JSON object with email, phone, name, lead_ids, and no more") from None
-        return cls(*texts, lead_ids=tuple(lead_ids))
+        return cls(email, phone, name, tuple(lead_ids))
 
 
 def open_channel(url: str, ca_file: Path | None = None) -> grpc.Channel:
@@ -135,7 +137,7 @@ class PrivacyDesk:
         self._received_at = received_at
         self._verification = verification
 
-    def _call(self, method: str, request: object) -> object:
+    def _call(self, method: str, request: object) -> Any:
         call = getattr(self._stub, method)
         try:
             return call(request, metadata=self._metadata, timeout=_CALL_SECONDS, wait_for_ready=True)
@@ -188,7 +190,9 @@ class PrivacyDesk:
         """An erasure as it stands now."""
         return self._call("GetErasureReceipt", privacy_pb2.GetErasureReceiptRequest(request_id=request_id))
 
-    def settled_receipt(self, request_id: str, wait_seconds: float) -> tuple[privacy_pb2.GetErasureReceiptResponse, bool]:
+    def settled_receipt(
+        self, request_id: str, wait_seconds: float
+    ) -> tuple[privacy_pb2.GetErasureReceiptResponse, bool]:
         """The receipt when nothing is open any more, and it is proven, or when the time is over; and whether it is."""
         deadline = monotonic() + wait_seconds
         while True:

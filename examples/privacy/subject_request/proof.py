@@ -17,7 +17,8 @@ import struct
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -40,7 +41,7 @@ _GROUNDS = (
 )
 # Ed25519, as signed notes number it.
 _ALGORITHM = b"\x01"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NotProven(Exception):
@@ -201,7 +202,7 @@ def verify(receipt: Mapping[str, Any], key: PublicKey) -> Proven:
     if not named or len(named) != len(proven):
         raise NotProven("the entries are not those of the proof")
     entries = [_entry(name, proof, checkpoint) for name, proof in zip(named, proven, strict=True)]
-    for before, entry in zip(entries, entries[1:]):
+    for before, entry in pairwise(entries):
         if (entry.sequence, entry.previous) != (before.sequence + 1, before.hash):
             raise NotProven(f"entry {entry.sequence} does not follow the one before it")
     request, *leads = entries

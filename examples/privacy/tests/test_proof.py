@@ -9,7 +9,7 @@ import json
 import subprocess
 import unittest
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -168,7 +168,7 @@ class TestParts(unittest.TestCase):
 
 
 def entry(place: int, leaf: bytes) -> Entry:
-    at = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
     return Entry(b"", leaf, b"", place + 1, 7, at, 1, 1, "", "")
 
 

@@ -7,10 +7,14 @@ mod decisions;
 
 use std::{fs, path::Path};
 
+use lead_intake::pb;
 use serde_json::{Value, json};
 
 use super::{House, lines};
-use crate::support::{Backend, binary::Ran};
+use crate::{
+    raw::Raw,
+    support::{Backend, binary::Ran},
+};
 
 const REQUEST: &str = "a7551968-d5d6-44b2-9831-815ac9017798";
 
@@ -168,6 +172,27 @@ on_both! {
             assert!(!text.to_lowercase().contains("berit"), "{text}");
             assert!(!text.contains("EA7583CD") && !text.contains("controller.example"), "{text}");
         }
+    }
+
+    /// Art. 12(3): each act of a request is recorded with the day on which the person asked, from which the month counts, and
+    /// with how their identity was checked.
+    async fn art_12_3_an_opendsr_request_is_recorded_with_its_day(backend: Backend) {
+        let house = House::new(backend).await;
+        house.submit("berit@example.no").await;
+        let checked = ["--verification", "email-reply"];
+        let identities = json!([email("berit@example.no"), email("moe@example.no")]);
+        house.erase(&request("erasure", &identities), &checked).await.with_code(0);
+        let mut file = request("access", &identities);
+        file["subject_request_id"] = json!("b7551968-d5d6-44b2-9831-815ac9017798");
+        let out = ["--out", house.dir.path().to_str().unwrap()];
+        house.apply(&file, &[&out[..], &checked].concat()).await.with_code(0);
+        let mut raw = Raw::at(&house.database_url()).await;
+        let asked: jiff::Timestamp = "2026-01-31T11:00:00Z".parse().unwrap();
+        let days = raw.numbers("SELECT received_at FROM rights_request").await;
+        assert_eq!(days, [asked.as_microsecond(); 4]);
+        let checks = raw.numbers("SELECT verification FROM rights_request").await;
+        assert_eq!(checks, [pb::Verification::EmailReply as i64; 4]);
+        raw.close().await;
     }
 
     /// Nothing held is an answer like any other, and completed.
