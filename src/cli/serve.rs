@@ -35,6 +35,9 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let config = Config::load(&args.config, &args.listen)?;
     telemetry::start_logs(config.log_format);
     let metrics = telemetry::start_metrics();
+    let traces = config.traces.as_ref();
+    let traces = traces.map(|to| telemetry::traces::start(&to.endpoint, to.sample_ratio));
+    let traces = traces.transpose()?;
     telemetry::show_start(SystemClock.now());
     let notices = setup::notices(&config)?;
     setup::data_dir(&config.data_dir)?;
@@ -102,7 +105,11 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     tokio::spawn(look_on_hangup(hangup, followed));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
-    server.run(stop).await?;
+    let ended = server.run(stop).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    ended?;
     tracing::info!("stopped");
     Ok(Verdict::Yes)
 }

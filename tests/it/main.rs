@@ -53,5 +53,6 @@ mod submit;
 mod sweep;
 mod tampering;
 mod tombstones;
+mod traces;
 mod web;
 mod withheld;
