@@ -34,6 +34,7 @@ mod rectify;
 mod retention;
 mod serve;
 pub mod setup;
+mod shell;
 mod show;
 mod stats;
 mod subject;
@@ -113,6 +114,12 @@ enum Command {
     Retention(retention::RetentionArgs),
     /// Look after the ledger's copy outside the database
     Mirror(mirror::MirrorArgs),
+
+    // For whoever installs the program.
+    /// Print what a shell completes the commands by
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(shell::ManArgs),
 }
 
 /// What a command found, where that is a yes or no.
@@ -155,6 +162,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Keys(args) => keys::run(&args).await,
         Command::Retention(args) => retention::run(&args).await,
         Command::Mirror(args) => mirror::run(&args).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ mod leads;
 mod operator;
 mod refusals;
 mod rights;
+mod shell;
 
 use std::{
     fs,
