@@ -34,6 +34,7 @@ mod metrics_shown;
 mod mirror;
 mod model;
 mod no_entry_no_change;
+mod notify;
 mod proof;
 mod proof_cli;
 mod raw;
