@@ -8,7 +8,8 @@
 //!
 //! To add a client command: its arguments with a flattened [`answer::AnswerArgs`], a function that connects with the
 //! role it needs, asks, and prints the answer by them; then a line in `Command` and in [`run`], a name in [`json`],
-//! and an example in the README or in `docs/operations.md` (a test looks for it).
+//! and an example in the README or in `docs/operations.md` (a test looks for it). What may take longer than a few seconds
+//! shows its [`progress`].
 
 mod act;
 mod answer;
@@ -27,6 +28,7 @@ mod keys;
 mod ledger;
 mod mirror;
 mod privacy;
+mod progress;
 mod pull;
 mod receipt;
 mod record;

@@ -5,6 +5,7 @@ mod backup;
 mod guide;
 mod leads;
 mod operator;
+mod progress;
 mod refusals;
 mod rights;
 mod shell;
