@@ -79,8 +79,19 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
     /// How logs are written.
     pub log_format: LogFormat,
+    /// Where traces go, if anywhere.
+    pub traces: Option<TracesSettings>,
     /// What the services need.
     pub settings: IntakeSettings,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracesSettings {
+    /// URL of a collector that takes OTLP by gRPC.
+    pub endpoint: String,
+    /// The part of the calls that is traced, from 0 to 1, where the caller does not say.
+    pub sample_ratio: f64,
 }
 
 /// Why a configuration cannot be used. Never quotes a value that may be secret.
@@ -108,6 +119,8 @@ struct ConfigFile {
     intake: IntakeSection,
     #[serde(default)]
     log: LogSection,
+    #[serde(default)]
+    telemetry: TelemetrySection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -168,6 +181,13 @@ struct IntakeSection {
 struct LogSection {
     #[serde(default)]
     format: LogFormat,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TelemetrySection {
+    otlp_endpoint: Option<String>,
+    sample_ratio: Option<f64>,
 }
 
 fn no_time() -> String {
@@ -231,6 +251,7 @@ impl Config {
                 .collect::<Result<_, OriginError>>()
                 .map_err(|error| ConfigError(format!("server.cors_origins: {error}")))?,
             log_format: file.log.format,
+            traces: traces(&file.telemetry)?,
             settings: IntakeSettings {
                 controller: file.controller.unwrap_or_default(),
                 region: region
@@ -280,6 +301,37 @@ fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, Conf
     url.trim()
         .parse()
         .map_err(|error: &str| ConfigError(error.to_owned()))
+}
+
+/// Where traces go. An empty variable means nowhere, as an unset one does.
+fn traces(section: &TelemetrySection) -> Result<Option<TracesSettings>, ConfigError> {
+    let sample_ratio = section.sample_ratio.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&sample_ratio) {
+        return Err(ConfigError(
+            "telemetry.sample_ratio must be from 0 to 1".to_owned(),
+        ));
+    }
+    let endpoint = env::var("LEAD_INTAKE_OTLP_ENDPOINT").ok();
+    let endpoint = endpoint.or_else(|| section.otlp_endpoint.clone());
+    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else {
+        return Ok(None);
+    };
+    let is_plain = endpoint.parse::<http::Uri>().is_ok_and(|uri| {
+        let at = |authority: &http::uri::Authority| authority.as_str().contains('@');
+        uri.scheme_str() == Some("http") && !uri.authority().is_none_or(at)
+    });
+    if !is_plain {
+        return Err(ConfigError(
+            "telemetry.otlp_endpoint must be the http:// URL of a collector that takes OTLP by \
+             gRPC, such as http://127.0.0.1:4317; for one beyond TLS, run a collector on this \
+             machine that passes on"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(TracesSettings {
+        endpoint,
+        sample_ratio,
+    }))
 }
 
 fn retention(section: &RetentionSection) -> Result<RetentionPolicy, ConfigError> {

@@ -21,7 +21,11 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{auth::Access, refusals, status::Refusal};
-use crate::{seal::random, token::Role};
+use crate::{
+    seal::random,
+    telemetry::traces::{self, Call as Trace},
+    token::Role,
+};
 
 /// Methods of health and reflection.
 const GRPC: &str = "grpc";
@@ -163,15 +167,27 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let id = CallId(random().unwrap_or_default());
         let method = self.layer.method(request.uri().path());
+        let path = method.as_ref().map_or(UNKNOWN, |method| &method.path);
+        // Nothing at all, unless the operator has named a collector.
+        let trace = Trace::begin(request.headers(), path);
+        let place = trace.as_ref().map(|trace| trace.place());
         let call = Call {
             id,
             method,
             role: None,
             start: Instant::now(),
+            trace,
         };
         // The inner services begin their work in `call`, so that is inside the scope too.
-        let future = CURRENT.sync_scope(id, || self.inner.call(request));
-        Box::pin(CURRENT.scope(id, async move { Ok(finish(future.await?, call)) }))
+        let begin = || CURRENT.sync_scope(id, || self.inner.call(request));
+        let answer = async |future: S::Future| Ok(finish(future.await?, call));
+        match place {
+            None => Box::pin(CURRENT.scope(id, answer(begin()))),
+            Some(place) => {
+                let future = traces::within(place.clone(), begin);
+                Box::pin(traces::inside(place, CURRENT.scope(id, answer(future))))
+            }
+        }
     }
 }
 
@@ -181,6 +197,7 @@ struct Call {
     method: Option<Arc<Method>>,
     role: Option<Role>,
     start: Instant,
+    trace: Option<Box<Trace>>,
 }
 
 impl Call {
@@ -188,9 +205,12 @@ impl Call {
         self.method.as_ref().map_or(UNKNOWN, |method| &method.path)
     }
 
-    fn done(&self, code: Code, reason: Option<&'static str>) {
+    fn done(&mut self, code: Code, reason: Option<&'static str>) {
         let duration = self.start.elapsed();
         let role = self.role.map_or("none", Role::name);
+        if let Some(trace) = &mut self.trace {
+            trace.end(code as i32, code_name(code), role);
+        }
         if let Some(method) = &self.method {
             method.duration.record(duration.as_secs_f64());
             match code {

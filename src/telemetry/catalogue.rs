@@ -15,7 +15,7 @@ enum Kind {
 }
 use Kind::{Counter, Gauge, Histogram, LabelledCounter};
 
-const METRICS: [(&str, Kind, &str); 31] = [
+const METRICS: [(&str, Kind, &str); 33] = [
     (
         "lead_intake_build_info",
         Gauge,
@@ -96,6 +96,16 @@ const METRICS: [(&str, Kind, &str); 31] = [
         "lead_intake_requests_overdue",
         Gauge,
         "Those of them that are past their due date",
+    ),
+    (
+        "lead_intake_spans_lost_total",
+        Counter,
+        "Spans that the collector of traces did not take",
+    ),
+    (
+        "lead_intake_spans_sent_total",
+        Counter,
+        "Spans that the collector of traces took",
     ),
     (
         "lead_intake_streams_open",

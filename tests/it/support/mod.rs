@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod binary;
+pub mod collector;
 
 pub mod plain;
 pub mod prover;
