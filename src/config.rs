@@ -7,6 +7,7 @@ use std::{
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use jiff::{Span, SpanRelativeTo, Unit};
@@ -23,6 +24,7 @@ use crate::{
         intake::IntakeSettings,
         web::{Origin, OriginError},
     },
+    server::{DRAIN_MAX, Ending},
     store::StoreUrl,
     telemetry::LogFormat,
 };
@@ -34,6 +36,9 @@ const LISTEN: &str = "127.0.0.1:50051";
 const ADMIN_LISTEN: &str = "127.0.0.1:9464";
 /// Most connections to PostgreSQL, if nobody says.
 const CONNECTIONS_MAX: u32 = 20;
+/// How long a balancer gets to see that the service is not ready, if nobody says: one or two of its checks.
+const STOP_WAIT: Duration = Duration::from_secs(3);
+const ENDING_SECONDS_MAX: u64 = 300;
 
 /// Flags and environment variables of the commands that use the database.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -58,6 +63,9 @@ pub struct ListenArgs {
     /// Listen beyond loopback without TLS: something in front must provide it
     #[arg(long, env = "LEAD_INTAKE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub insecure: Option<bool>,
+    /// Seconds for which calls are still taken after SIGTERM, while health says that they are not [default: 3]
+    #[arg(long, env = "LEAD_INTAKE_STOP_WAIT_SECONDS", value_name = "SECONDS")]
+    pub stop_wait_seconds: Option<u64>,
 }
 
 /// The settings in force.
@@ -75,6 +83,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of metrics and probes.
     pub admin_listen: SocketAddr,
+    /// Most connections to the API at once, if somebody says.
+    pub api_connections_max: Option<usize>,
+    /// How the service ends.
+    pub ending: Ending,
     /// Origins whose pages may call: none, unless somebody says.
     pub cors_origins: Vec<Origin>,
     /// How logs are written.
@@ -116,6 +128,9 @@ struct ServerSection {
     listen: Option<SocketAddr>,
     admin_listen: Option<SocketAddr>,
     insecure: Option<bool>,
+    connections_max: Option<usize>,
+    stop_wait_seconds: Option<u64>,
+    drain_seconds: Option<u64>,
     #[serde(default)]
     cors_origins: Vec<String>,
 }
@@ -223,6 +238,8 @@ impl Config {
                 .max(4),
             listen: api,
             admin_listen: admin,
+            api_connections_max: file.server.connections_max,
+            ending: ending(&file.server, listen)?,
             cors_origins: file
                 .server
                 .cors_origins
@@ -244,6 +261,22 @@ impl Config {
             },
         })
     }
+}
+
+/// How the service ends: a wait and a drain, each of a minute or two at most, or whoever stops it kills it first.
+fn ending(section: &ServerSection, listen: &ListenArgs) -> Result<Ending, ConfigError> {
+    let wait = listen.stop_wait_seconds.or(section.stop_wait_seconds);
+    let seconds = |key: &str, value: Option<u64>, default: Duration| match value {
+        None => Ok(default),
+        Some(value) if value <= ENDING_SECONDS_MAX => Ok(Duration::from_secs(value)),
+        Some(_) => Err(ConfigError(format!(
+            "server.{key} must be at most {ENDING_SECONDS_MAX}"
+        ))),
+    };
+    Ok(Ending {
+        wait: seconds("stop_wait_seconds", wait, STOP_WAIT)?,
+        drain_max: seconds("drain_seconds", section.drain_seconds, DRAIN_MAX)?,
+    })
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {

@@ -3,7 +3,7 @@
 //! The map of the house, and the one direction in which its parts know each other:
 //!
 //! ```text
-//! main → cli, server → rpc, jobs → ledger, store, seal, export → domain
+//! main → cli, server → door, rpc, jobs → ledger, store, seal, export → domain
 //! ```
 //!
 //! - [`domain`]: the rules, as plain types. No database, no wire, no clock.
@@ -12,6 +12,7 @@
 //! - [`store`]: the only part that knows SQL; a trait for each capability, one generic body.
 //! - [`export`]: documents for people.
 //! - [`rpc`]: a file for each service; conversions, errors, access.
+//! - [`door`]: connections, from the accept to the last byte. Knows nothing of calls.
 //! - [`server`]: wiring, listeners, health, shutdown. [`jobs`]: what runs beside the calls.
 //! - [`config`], [`clock`], [`telemetry`]: what comes from outside.
 //! - [`cli`]: the commands.
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod door;
 pub mod export;
 pub mod jobs;
 pub mod ledger;

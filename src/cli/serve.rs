@@ -15,6 +15,7 @@ use crate::{
         contact::{Phone, Region},
         sweep::SWEEP_EVERY,
     },
+    door::{self, Limits},
     ledger::prover::SharedProver,
     seal::LiveKeyRing,
     server::{Parts, Server},
@@ -65,6 +66,11 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),
         sweep_every: SWEEP_EVERY,
+        limits: Limits {
+            connections_max: door::connections(config.api_connections_max)?,
+            ..Limits::default()
+        },
+        ending: config.ending,
     };
     let server = Server::bind(parts, config.listen, config.admin_listen).await?;
     let (api, admin) = server.addresses()?;
@@ -102,7 +108,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     tokio::spawn(look_on_hangup(hangup, followed));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
-    server.run(stop).await?;
+    server.run(stop).await;
     tracing::info!("stopped");
     Ok(Verdict::Yes)
 }

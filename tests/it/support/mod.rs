@@ -24,6 +24,7 @@ use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
+    door::Limits,
     ledger::{
         mirror::{Mirror, MirrorError},
         notary::{SigningKey, origin},
@@ -35,7 +36,7 @@ use lead_intake::{
     },
     rpc::intake::IntakeSettings,
     seal::{KeyFile, KeyRing, LiveKeyRing},
-    server::{Parts, Server},
+    server::{Ending, Parts, Server},
     store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
@@ -269,6 +270,8 @@ impl World {
             cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
+            limits: Limits::default(),
+            ending: Ending::default(),
         };
         let parts = other(parts);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -276,7 +279,7 @@ impl World {
         let (api, _) = server.addresses().unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        let serving = tokio::spawn(async move { server.run(stopping).await.unwrap() });
+        let serving = tokio::spawn(async move { server.run(stopping).await });
         let tokens = self
             .tokens
             .iter()
