@@ -220,7 +220,10 @@ impl Server {
         let (api_stage, stage) = watch::channel(Stage::Open);
         let api = Door::new("api", self.api, self.parts.limits.clone());
         let serving = api.serve(service, stage);
-        tokio::join!(serving, end(self.parts.ending, &stop, &draining, &api_stage));
+        tokio::join!(
+            serving,
+            end(self.parts.ending, &stop, &draining, &api_stage)
+        );
 
         for job in jobs {
             let _ = timeout(JOBS_END_MAX, job).await;

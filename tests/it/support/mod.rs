@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod binary;
+pub mod h2_frames;
 
 pub mod plain;
 pub mod prover;
@@ -129,6 +130,7 @@ impl DataDir {
 /// A server over a world's database.
 pub struct Replica {
     pub api: SocketAddr,
+    pub admin: SocketAddr,
     pub store: SharedStore,
     pub prover: Arc<SwitchedProver>,
     pub stop: CancellationToken,
@@ -276,7 +278,7 @@ impl World {
         let parts = other(parts);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(parts, any, any).await.unwrap();
-        let (api, _) = server.addresses().unwrap();
+        let (api, admin) = server.addresses().unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let serving = tokio::spawn(async move { server.run(stopping).await });
@@ -287,6 +289,7 @@ impl World {
             .collect();
         Replica {
             api,
+            admin,
             store,
             prover,
             stop,
