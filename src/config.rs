@@ -7,6 +7,7 @@ use std::{
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +21,9 @@ use crate::{
         notice::Controller,
         retention::{GraceDays, MAX_AGE_DAYS_CAP, RetentionPolicy},
     },
+    door::TlsFiles,
     rpc::{
+        auth::certificate::Certificates,
         intake::IntakeSettings,
         web::{Origin, OriginError},
     },
@@ -60,9 +63,15 @@ pub struct ListenArgs {
     /// Address of metrics and probes [default: 127.0.0.1:9464]
     #[arg(long, env = "LEAD_INTAKE_ADMIN_LISTEN", value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
-    /// Listen beyond loopback without TLS: something in front must provide it
+    /// Listen beyond loopback in the clear: something in front must provide it
     #[arg(long, env = "LEAD_INTAKE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub insecure: Option<bool>,
+    /// Certificate of the service, and what leads to its authority, as PEM
+    #[arg(long, env = "LEAD_INTAKE_TLS_CERTIFICATE", value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key, as PEM
+    #[arg(long, env = "LEAD_INTAKE_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Seconds for which calls are still taken after SIGTERM, while health says that they are not [default: 3]
     #[arg(long, env = "LEAD_INTAKE_STOP_WAIT_SECONDS", value_name = "SECONDS")]
     pub stop_wait_seconds: Option<u64>,
@@ -83,6 +92,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of metrics and probes.
     pub admin_listen: SocketAddr,
+    /// TLS on the API, if there is any.
+    pub tls: Option<TlsFiles>,
+    /// Whose certificates stand for a client.
+    pub certificates: Arc<Certificates>,
     /// Most connections to the API at once, if somebody says.
     pub api_connections_max: Option<usize>,
     /// How the service ends.
@@ -106,6 +119,8 @@ struct ConfigFile {
     data_dir: Option<PathBuf>,
     #[serde(default)]
     server: ServerSection,
+    #[serde(default)]
+    tls: tls::TlsSection,
     #[serde(default)]
     database: DatabaseSection,
     #[serde(default)]
@@ -210,15 +225,9 @@ impl Config {
         let (Ok(api), Ok(admin)) = (api, admin) else {
             return Err(ConfigError("an address is not one".to_owned()));
         };
+        let (tls, certificates) = tls::tls(file.tls, listen)?;
         let insecure = listen.insecure.or(file.server.insecure).unwrap_or(false);
-        let is_local = api.ip().is_loopback() && admin.ip().is_loopback();
-        if !insecure && !is_local {
-            return Err(ConfigError(
-                "refusing to listen beyond loopback without TLS: put a TLS proxy in front and \
-                 say --insecure, or listen on 127.0.0.1"
-                    .to_owned(),
-            ));
-        }
+        stay_private(insecure, api, admin, tls.is_some())?;
         let region = file
             .intake
             .region
@@ -238,6 +247,8 @@ impl Config {
                 .max(4),
             listen: api,
             admin_listen: admin,
+            tls,
+            certificates: Arc::new(certificates),
             api_connections_max: file.server.connections_max,
             ending: ending(&file.server, listen)?,
             cors_origins: file
@@ -261,6 +272,33 @@ impl Config {
             },
         })
     }
+}
+
+/// Beyond this machine nothing goes in the clear, unless somebody says so.
+fn stay_private(
+    insecure: bool,
+    api: SocketAddr,
+    admin: SocketAddr,
+    has_tls: bool,
+) -> Result<(), ConfigError> {
+    if insecure {
+        return Ok(());
+    }
+    if !api.ip().is_loopback() && !has_tls {
+        return Err(ConfigError(
+            "refusing to listen beyond loopback without TLS: give it a certificate ([tls]), or \
+             put a TLS proxy in front and say --insecure, or listen on 127.0.0.1"
+                .to_owned(),
+        ));
+    }
+    if !admin.ip().is_loopback() {
+        return Err(ConfigError(
+            "refusing to show metrics beyond loopback: the admin listener has no TLS and asks \
+             for no token. Say --insecure if its network is closed to others, or listen on 127.0.0.1"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// How the service ends: a wait and a drain, each of a minute or two at most, or whoever stops it kills it first.
@@ -375,6 +413,8 @@ fn days(key: &str, text: &str) -> Result<i64, ConfigError> {
     let rest = rest as i64;
     Ok(whole + rest)
 }
+
+mod tls;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@
 //! - [`rpc`]: a file for each service; conversions, errors, access.
 //! - [`door`]: connections, from the accept to the last byte. Knows nothing of calls.
 //! - [`server`]: wiring, listeners, health, shutdown. [`jobs`]: what runs beside the calls.
-//! - [`config`], [`clock`], [`telemetry`]: what comes from outside.
+//! - [`config`], [`clock`], [`telemetry`]: what comes from outside. [`process`]: what gets out of memory: nothing.
 //! - [`cli`]: the commands.
 //!
 //! `docs/architecture.md` walks one lead in and one out.
@@ -28,6 +28,7 @@ pub mod export;
 pub mod jobs;
 pub mod ledger;
 pub mod pb;
+pub mod process;
 pub mod rpc;
 pub mod seal;
 pub mod server;

@@ -20,7 +20,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
-    door::{Door, Limits, Stage},
+    door::{Door, Limits, Peer, Stage, Tls},
     export::Exporter,
     jobs,
     ledger::{mirror::Witness, prover::SharedProver},
@@ -29,7 +29,10 @@ use crate::{
         ledger_service_server::LedgerServiceServer, privacy_service_server::PrivacyServiceServer,
     },
     rpc::{
-        auth::{Access, AuthLayer, Authenticator},
+        auth::{
+            Access, AuthLayer, Authenticator,
+            certificate::{Certificates, OfPeer},
+        },
         crm::Crm,
         intake::{Intake, IntakeSettings},
         ledger::Ledger,
@@ -111,6 +114,10 @@ pub struct Parts {
     pub reflection: bool,
     /// The wait between two rounds of the sweep: [`crate::domain::sweep::SWEEP_EVERY`], but for tests.
     pub sweep_every: Duration,
+    /// TLS, if the service has it.
+    pub tls: Option<Arc<Tls>>,
+    /// Whose certificates stand for a client.
+    pub certificates: Arc<Certificates>,
     /// What connections may do.
     pub limits: Limits,
     /// How it ends.
@@ -203,10 +210,15 @@ impl Server {
         };
         let admin = Door::new("admin", self.admin, admin_limits);
         let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready);
-        let admin = tokio::spawn(admin.serve(admin_routes, stage));
+        let admin = tokio::spawn(admin.serve(move |_| admin_routes.clone(), stage));
 
         let routes = routes(&self.parts, health, &draining);
-        let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
+        let certificates = self.parts.certificates.clone();
+        let authenticator = Arc::new(Authenticator::new(
+            store.clone(),
+            self.parts.clock.clone(),
+            certificates.clone(),
+        ));
         let service = tower::ServiceBuilder::new()
             .map_request(|request: http::Request<Incoming>| request.map(Body::new))
             .option_layer(cors(&self.parts.cors_origins))
@@ -219,7 +231,8 @@ impl Server {
             .service(routes.prepare());
         let (api_stage, stage) = watch::channel(Stage::Open);
         let api = Door::new("api", self.api, self.parts.limits.clone());
-        let serving = api.serve(service, stage);
+        let make = move |peer: Peer| OfPeer::new(service.clone(), certificates.of(&peer.names));
+        let serving = api.with_tls(self.parts.tls.clone()).serve(make, stage);
         tokio::join!(
             serving,
             end(self.parts.ending, &stop, &draining, &api_stage)
@@ -279,9 +292,16 @@ fn start_jobs(parts: &Parts, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
             clock.clone(),
             stop.clone(),
         )),
+        tokio::spawn(follow_tls(parts.tls.clone(), stop.clone())),
         tokio::spawn(sweeper.run(parts.sweep_every, stop.clone())),
         tokio::spawn(jobs::clean_up(store.clone(), stop.clone())),
     ]
+}
+
+async fn follow_tls(tls: Option<Arc<Tls>>, stop: CancellationToken) {
+    if let Some(tls) = tls {
+        tls.follow(stop).await;
+    }
 }
 
 /// Every service of the API.

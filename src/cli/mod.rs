@@ -37,6 +37,7 @@ pub mod setup;
 mod show;
 mod stats;
 mod subject;
+mod tls;
 mod withdraw;
 
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ use crate::{
         contact::{Phone, Region},
         sweep::SWEEP_EVERY,
     },
-    door::{self, Limits},
+    door::{self, Limits, Tls},
     ledger::prover::SharedProver,
     seal::LiveKeyRing,
     server::{Parts, Server},
@@ -51,6 +51,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let witness = setup::witness(&store, signer).await?;
     let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
     setup::check_recipients(&*store, &notices).await?;
+    let tls = config.tls.clone().map(Tls::load).transpose()?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
     let _ = Phone::parse("40605600", Region::default());
     let followed = keys.clone();
@@ -66,6 +67,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),
         sweep_every: SWEEP_EVERY,
+        tls: tls.clone(),
+        certificates: config.certificates.clone(),
         limits: Limits {
             connections_max: door::connections(config.api_connections_max)?,
             ..Limits::default()
@@ -105,7 +108,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     ));
     say(&next_command(&config, api));
     tracing::info!(%api, %admin, "listening");
-    tokio::spawn(look_on_hangup(hangup, followed));
+    tokio::spawn(look_on_hangup(hangup, followed, tls));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
     server.run(stop).await;
@@ -124,16 +127,24 @@ fn next_command(config: &Config, api: SocketAddr) -> String {
     if config.data_dir != Path::new("data") {
         line.push(format!("--data-dir '{}'", config.data_dir.display()));
     }
-    if api != SocketAddr::from(([127, 0, 0, 1], 50051)) {
-        line.push(format!("--url http://{api}"));
+    if api != SocketAddr::from(([127, 0, 0, 1], 50051)) || config.tls.is_some() {
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        line.push(format!("--url {scheme}://{api}"));
     }
     line.join(" ")
 }
 
-/// SIGHUP has the key ring read again, as any change of its file does within a second.
-async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>) {
+/// SIGHUP has the key ring and the certificates read again, as any change of their files does within a second.
+async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>, tls: Option<Arc<Tls>>) {
     while hangup.recv().await.is_some() {
         keys.look_again();
+        if let Some(tls) = &tls {
+            tls.look_again();
+        }
     }
 }
 

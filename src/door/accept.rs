@@ -71,16 +71,14 @@ impl Accepting {
         if self.is_full {
             return permits.try_acquire_owned().ok();
         }
-        match timeout(self.room_within, permits.acquire_owned()).await {
-            Ok(place) => place.ok(),
-            Err(_) => {
-                self.is_full = true;
-                if self.may_tell() {
-                    tracing::warn!("as many connections as there may be: who comes is turned away");
-                }
-                None
-            }
+        if let Ok(place) = timeout(self.room_within, permits.acquire_owned()).await {
+            return place.ok();
         }
+        self.is_full = true;
+        if self.may_tell() {
+            tracing::warn!("as many connections as there may be: who comes is turned away");
+        }
+        None
     }
 
     async fn failed(&mut self, error: &io::Error) {

@@ -1,6 +1,6 @@
 //! One connection, from the greeting to its end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -10,13 +10,19 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpStream, pin, sync::watch, time::sleep};
+use tokio::{
+    net::TcpStream,
+    pin,
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tower::Service;
 
 use super::{
-    BoxError, Limits, Stage,
+    BoxError, Limits, Peer, Stage, Tls,
     guard::{Guard, Stream},
     metrics::{Closed, Metrics},
+    tls::peer_names,
 };
 use crate::seal::random;
 
@@ -32,26 +38,29 @@ const CALLS_MAX: u32 = 100;
 /// What serves connections.
 pub(super) struct Host {
     limits: Limits,
+    tls: Option<Arc<Tls>>,
     metrics: Metrics,
     http: auto::Builder<TokioExecutor>,
 }
 
 impl Host {
-    pub(super) fn new(limits: Limits, metrics: Metrics) -> Self {
+    pub(super) fn new(limits: Limits, tls: Option<Arc<Tls>>, metrics: Metrics) -> Self {
         Self {
             limits,
+            tls,
             metrics,
             http: http(),
         }
     }
 
     /// Serves a connection until it ends.
-    pub(super) async fn receive<S, B>(
+    pub(super) async fn receive<M, S, B>(
         &self,
         socket: TcpStream,
-        service: S,
+        make: M,
         stage: watch::Receiver<Stage>,
     ) where
+        M: Fn(Peer) -> S,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
@@ -60,8 +69,31 @@ impl Host {
         B::Error: Into<BoxError>,
     {
         let _present = self.metrics.present();
-        let closed = self.serve(Stream::Plain(socket), service, stage).await;
+        let closed = match self.greet(socket, stage.clone()).await {
+            Ok((stream, peer)) => self.serve(stream, make(peer), stage).await,
+            Err(closed) => closed,
+        };
         self.metrics.closed(closed);
+    }
+
+    /// Agrees on TLS, if there is any.
+    async fn greet(
+        &self,
+        socket: TcpStream,
+        mut stage: watch::Receiver<Stage>,
+    ) -> Result<(Stream, Peer), Closed> {
+        let Some(tls) = &self.tls else {
+            return Ok((Stream::Plain(socket), Peer::default()));
+        };
+        tokio::select! {
+            // Why it failed is not logged: who scans ports would fill the log. The metric tells.
+            greeted = timeout(self.limits.handshake_within, tls.accept(socket)) => {
+                let stream = greeted.ok().and_then(Result::ok).ok_or(Closed::Handshake)?;
+                let names = peer_names(&stream);
+                Ok((Stream::Tls(Box::new(stream)), Peer { names }))
+            }
+            _ = stage.wait_for(|stage| *stage == Stage::Cut) => Err(Closed::Cut),
+        }
     }
 
     async fn serve<S, B>(

@@ -14,6 +14,7 @@ mod guard;
 mod host;
 mod metrics;
 mod reading;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 pub use self::descriptors::{TooFewDescriptors, connections};
+pub use self::tls::{ClientCertificates, Tls, TlsError, TlsFiles};
 use self::{accept::Accepting, host::Host, metrics::Metrics};
 
 /// Most connections at once, if nobody says and descriptors allow it.
@@ -42,6 +44,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// How long who comes waits for one to end, before all who come are turned away.
     pub room_within: Duration,
+    /// Within which time TLS must have been agreed on.
+    pub handshake_within: Duration,
     /// Within which time HTTP must begin: the preface and the first frame, or a first byte of HTTP/1.1.
     pub first_within: Duration,
     /// Within which time the rest of what was begun must come: a frame, a header block, a first head of HTTP/1.1.
@@ -59,6 +63,7 @@ impl Default for Limits {
         Self {
             connections_max: CONNECTIONS_MAX,
             room_within: Duration::from_secs(1),
+            handshake_within: Duration::from_secs(5),
             first_within: Duration::from_secs(3),
             rest_within: Duration::from_secs(10),
             written_within: Duration::from_secs(30),
@@ -80,12 +85,20 @@ pub enum Stage {
     Cut,
 }
 
+/// What is known of who is at the other end.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The names in the certificate that it proved: none over plain TCP, or without one.
+    pub names: Arc<[String]>,
+}
+
 /// A listener and what it allows.
 #[derive(Debug)]
 pub struct Door {
     name: &'static str,
     listener: TcpListener,
     limits: Limits,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Door {
@@ -96,12 +109,21 @@ impl Door {
             name,
             listener,
             limits,
+            tls: None,
         }
     }
 
-    /// Serves who comes until the stage says to end; returns when the last connection has.
-    pub async fn serve<S, B>(self, service: S, stage: watch::Receiver<Stage>)
+    /// The same, under TLS if there is some.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Serves who comes, each by a service that is made for it, until the stage says to end; returns when the last
+    /// connection has.
+    pub async fn serve<M, S, B>(self, make: M, stage: watch::Receiver<Stage>)
     where
+        M: Fn(Peer) -> S + Clone + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
@@ -110,7 +132,7 @@ impl Door {
         B::Error: Into<BoxError>,
     {
         let metrics = Metrics::new(self.name, self.limits.connections_max);
-        let host = Arc::new(Host::new(self.limits.clone(), metrics.clone()));
+        let host = Arc::new(Host::new(self.limits.clone(), self.tls, metrics.clone()));
         let mut accepting = Accepting {
             listener: self.listener,
             permits: Arc::new(Semaphore::new(self.limits.connections_max)),
@@ -128,9 +150,9 @@ impl Door {
                 _ = ending.wait_for(|stage| *stage > Stage::Open) => break,
                 next = accepting.next() => next,
             };
-            let (host, service, stage) = (host.clone(), service.clone(), stage.clone());
+            let (host, make, stage) = (host.clone(), make.clone(), stage.clone());
             guests.spawn(async move {
-                host.receive(socket, service, stage).await;
+                host.receive(socket, make, stage).await;
                 // Only now may another one come in its place.
                 drop(permit);
             });

@@ -11,7 +11,7 @@ const FRAME_HEAD: usize = 9;
 const HEADERS: u8 = 0x1;
 const PUSH_PROMISE: u8 = 0x5;
 const CONTINUATION: u8 = 0x9;
-/// DATA, HEADERS, RST_STREAM, GOAWAY, WINDOW_UPDATE, CONTINUATION: what calls need, and what h2 bounds.
+/// Data, headers and their continuation, resets, windows, goodbyes: what calls need, and what h2 bounds.
 const OF_CALLS: [u8; 6] = [0x0, HEADERS, 0x3, 0x7, 0x8, CONTINUATION];
 /// Flags.
 const ACK: u8 = 0x1;

@@ -537,6 +537,8 @@ async fn reflection_can_be_off() {
         cors_origins: Vec::new(),
         reflection: false,
         sweep_every: world.sweep_every,
+        tls: None,
+        certificates: Arc::default(),
         limits: lead_intake::door::Limits::default(),
         ending: lead_intake::server::Ending::default(),
     };

@@ -2,4 +2,6 @@
 
 mod attacks;
 mod connections;
+mod process;
 mod shutdown;
+mod tls;

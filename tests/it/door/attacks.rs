@@ -85,7 +85,7 @@ async fn b5_rapid_reset_ends_the_connection() {
     replica.stop().await;
 }
 
-/// B.5, MadeYouReset: whatever a peer does to have the server reset calls ends the connection.
+/// B.5, `MadeYouReset`: whatever a peer does to have the server reset calls ends the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn b5_made_you_reset_ends_the_connection() {
     let world = World::new(Backend::Sqlite).await;

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod binary;
 pub mod h2_frames;
 
+pub mod pki;
 pub mod plain;
 pub mod prover;
 
@@ -272,6 +273,8 @@ impl World {
             cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
+            tls: None,
+            certificates: Arc::default(),
             limits: Limits::default(),
             ending: Ending::default(),
         };
