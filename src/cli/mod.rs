@@ -41,6 +41,7 @@ mod shell;
 mod show;
 mod stats;
 mod subject;
+mod tls;
 mod withdraw;
 
 use std::process::ExitCode;

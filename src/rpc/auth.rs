@@ -3,9 +3,13 @@
 //! The access rules stand in the contract, as an option of each method; [`Access`] reads them from the
 //! descriptors the server was built with and refuses to start if one is missing. [`AuthLayer`] applies them
 //! before any handler runs: a method that is not listed is denied. Health and reflection are other packages
-//! and carry no data; they need no token.
+//! and carry no data; they need no token. A connection's certificate can stand for a token, or beside it
+//! ([`certificate`]).
+
+pub mod certificate;
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -19,6 +23,7 @@ use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
+use self::certificate::{Certificates, Certified};
 use super::status::Refusal;
 use crate::{
     clock::SharedClock,
@@ -90,77 +95,116 @@ impl Access {
 pub struct Authenticator {
     store: Arc<dyn ClientStore>,
     clock: SharedClock,
+    certificates: Arc<Certificates>,
     remembered: Mutex<HashMap<String, (Instant, Arc<TokenRecord>)>>,
 }
 
 impl Authenticator {
-    /// An authenticator over these clients.
+    /// An authenticator over these clients, and the certificates that stand for some.
     #[must_use]
-    pub fn new(store: Arc<dyn ClientStore>, clock: SharedClock) -> Self {
+    pub fn new(
+        store: Arc<dyn ClientStore>,
+        clock: SharedClock,
+        certificates: Arc<Certificates>,
+    ) -> Self {
         Self {
             store,
             clock,
+            certificates,
             remembered: Mutex::default(),
         }
     }
 
-    /// The caller that these headers prove.
-    async fn caller(self: &Arc<Self>, headers: &HeaderMap) -> Result<Caller, Status> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next().ok_or(Refusal::TokenMissing)?;
-        if values.next().is_some() {
-            return Err(Refusal::TokenInvalid.into());
-        }
-        let value = value.to_str().map_err(|_| Refusal::TokenInvalid)?;
-        let (scheme, token) = value.split_once(' ').ok_or(Refusal::TokenInvalid)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Refusal::TokenInvalid.into());
-        }
-        let token = Arc::new(Token::parse(token.trim()).ok_or(Refusal::TokenInvalid)?);
-        let record = self.check(&token).await?;
+    /// The caller that these headers prove, or the certificate of their connection.
+    async fn caller(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        certified: Option<&Certified>,
+    ) -> Result<Caller, Status> {
+        let proof = match (headers.contains_key(AUTHORIZATION), certified) {
+            (false, Some(certified)) if !certified.with_token => {
+                Proof::Certificate(certified.client.clone())
+            }
+            _ => Proof::Token(Arc::new(bearer(headers)?)),
+        };
+        let record = self.check(&proof).await?;
         let role = Role::from_number(record.client.role).ok_or(Refusal::TokenInvalid)?;
+        let client = &*record.client.name;
+        match certified {
+            Some(certified) if *certified.client != *client => {
+                return Err(Refusal::CertificateOfAnother.into());
+            }
+            None if self.certificates.binds(client) => {
+                return Err(Refusal::CertificateMissing.into());
+            }
+            _ => {}
+        }
         Ok(Caller {
             record,
             role,
-            token,
+            proof,
             authenticator: self.clone(),
         })
     }
 
+    /// The record of a proof that is valid now.
+    async fn check(&self, proof: &Proof) -> Result<Arc<TokenRecord>, Status> {
+        match proof {
+            Proof::Token(token) => self.check_token(token).await,
+            Proof::Certificate(client) => {
+                let record = self.record(Key::Client(client)).await?;
+                let record = record.ok_or(Refusal::CertificateUnknown)?;
+                self.holds(&record)?;
+                Ok(record)
+            }
+        }
+    }
+
     /// The record of a token that is valid now.
-    async fn check(&self, token: &Token) -> Result<Arc<TokenRecord>, Status> {
-        let known = self.record(&token.key_id).await?;
+    async fn check_token(&self, token: &Token) -> Result<Arc<TokenRecord>, Status> {
+        let known = self.record(Key::Token(&token.key_id)).await?;
         // An unknown identifier is compared too, with nothing that any secret hashes to: it takes as long.
         let stored = known
             .as_ref()
             .map_or(&[0; 32][..], |record| &record.secret_hash);
         let matches = token.matches(stored);
         let record = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
-        if record.revoked_at.is_some() {
-            return Err(Refusal::TokenRevoked.into());
-        }
-        if record.not_after <= self.clock.now() {
-            return Err(Refusal::TokenExpired.into());
-        }
+        self.holds(&record)?;
         Ok(record)
     }
 
-    async fn record(&self, key_id: &str) -> Result<Option<Arc<TokenRecord>>, Status> {
-        if let Some((since, record)) = self.remembered().get(key_id)
+    /// Whether a token was neither revoked nor has come to its end.
+    fn holds(&self, record: &TokenRecord) -> Result<(), Refusal> {
+        if record.revoked_at.is_some() {
+            return Err(Refusal::TokenRevoked);
+        }
+        if record.not_after <= self.clock.now() {
+            return Err(Refusal::TokenExpired);
+        }
+        Ok(())
+    }
+
+    async fn record(&self, key: Key<'_>) -> Result<Option<Arc<TokenRecord>>, Status> {
+        let known = key.remembered_as();
+        if let Some((since, record)) = self.remembered().get(&*known)
             && since.elapsed() < TRUST
         {
             return Ok(Some(record.clone()));
         }
-        let record = self.store.token(key_id).await?.map(Arc::new);
+        let record = match key {
+            Key::Token(key_id) => self.store.token(key_id).await?,
+            Key::Client(name) => self.store.token_of(name).await?,
+        };
+        let record = record.map(Arc::new);
         let mut remembered = self.remembered();
         match &record {
             Some(record) => {
                 if remembered.len() >= REMEMBERED_MAX {
                     remembered.clear();
                 }
-                remembered.insert(key_id.to_owned(), (Instant::now(), record.clone()));
+                remembered.insert(known.into_owned(), (Instant::now(), record.clone()));
             }
-            None => drop(remembered.remove(key_id)),
+            None => drop(remembered.remove(&*known)),
         }
         Ok(record)
     }
@@ -175,13 +219,55 @@ impl Authenticator {
     }
 }
 
+/// The one token in a request's headers.
+fn bearer(headers: &HeaderMap) -> Result<Token, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Refusal::TokenMissing)?;
+    if values.next().is_some() {
+        return Err(Refusal::TokenInvalid);
+    }
+    let value = value.to_str().map_err(|_| Refusal::TokenInvalid)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Refusal::TokenInvalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::TokenInvalid);
+    }
+    Token::parse(token.trim()).ok_or(Refusal::TokenInvalid)
+}
+
+/// What proves who calls.
+#[derive(Clone, Debug)]
+enum Proof {
+    Token(Arc<Token>),
+    /// A certificate of the client with this name.
+    Certificate(Arc<str>),
+}
+
+/// What a token is looked up by.
+#[derive(Clone, Copy)]
+enum Key<'a> {
+    /// Its identifier.
+    Token(&'a str),
+    /// Its client's name.
+    Client(&'a str),
+}
+
+impl<'a> Key<'a> {
+    /// One memory for both: no identifier has a colon in it.
+    fn remembered_as(self) -> Cow<'a, str> {
+        match self {
+            Self::Token(key_id) => key_id.into(),
+            Self::Client(name) => format!("client:{name}").into(),
+        }
+    }
+}
+
 /// Who calls: in the extensions of every request that reaches a handler.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Its role.
     pub role: Role,
     record: Arc<TokenRecord>,
-    token: Arc<Token>,
+    proof: Proof,
     authenticator: Arc<Authenticator>,
 }
 
@@ -201,9 +287,9 @@ impl Caller {
         &self.record.client
     }
 
-    /// Whether the token still holds: asked again and again by streams.
+    /// Whether what proved it still holds: asked again and again by streams.
     pub async fn check(&self) -> Result<(), Status> {
-        self.authenticator.check(&self.token).await.map(|_| ())
+        self.authenticator.check(&self.proof).await.map(|_| ())
     }
 }
 
@@ -272,7 +358,8 @@ where
             let Some(roles) = access.roles(path) else {
                 return Ok(Status::from(Refusal::UnknownMethod).into_http());
             };
-            match authenticator.caller(request.headers()).await {
+            let certified = request.extensions().get::<Certified>();
+            match authenticator.caller(request.headers(), certified).await {
                 Err(status) => Ok(status.into_http()),
                 Ok(caller) if !roles.contains(&caller.role) => {
                     let mut response = Status::from(Refusal::RoleNotAllowed).into_http();

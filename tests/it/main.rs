@@ -22,6 +22,7 @@ mod cli;
 mod concurrency;
 mod crash;
 mod crash_points;
+mod door;
 mod erasure;
 mod export;
 mod export_receipts;

@@ -67,6 +67,12 @@ refusals! {
         "the token has expired; ask the operator for a new one";
     TokenRevoked = Unauthenticated, "TOKEN_REVOKED", NEVER,
         "the token was revoked";
+    CertificateMissing = Unauthenticated, "CERTIFICATE_MISSING", NEVER,
+        "this client's token is taken only on a connection with its certificate";
+    CertificateOfAnother = Unauthenticated, "CERTIFICATE_OF_ANOTHER", NEVER,
+        "the connection's certificate is that of another client than the token";
+    CertificateUnknown = Unauthenticated, "CERTIFICATE_UNKNOWN", NEVER,
+        "the certificate's client is not there, or has no token; see the service's operations page";
     RoleNotAllowed = PermissionDenied, "ROLE_NOT_ALLOWED", NEVER,
         "the token's role may not call this method";
     NoticeUnknown = FailedPrecondition, "NOTICE_UNKNOWN", NEVER,

@@ -261,6 +261,8 @@ fn command(envs: &[(&str, &str)]) -> Command {
     if trace::is_on() {
         command.env("RUST_LOG", "trace");
     }
+    // No balancer looks at a test's server.
+    command.env("LEAD_INTAKE_STOP_WAIT_SECONDS", "0");
     command.envs(envs.iter().copied()).kill_on_drop(true);
     command
 }

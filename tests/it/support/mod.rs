@@ -4,7 +4,9 @@
 pub mod backup;
 pub mod binary;
 pub mod collector;
+pub mod h2_frames;
 
+pub mod pki;
 pub mod plain;
 pub mod prover;
 
@@ -25,6 +27,7 @@ use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
+    door::Limits,
     ledger::{
         mirror::{Mirror, MirrorError},
         notary::{SigningKey, origin},
@@ -36,7 +39,7 @@ use lead_intake::{
     },
     rpc::intake::IntakeSettings,
     seal::{KeyFile, KeyRing, LiveKeyRing},
-    server::{Parts, Server},
+    server::{Ending, Parts, Server},
     store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
@@ -129,6 +132,7 @@ impl DataDir {
 /// A server over a world's database.
 pub struct Replica {
     pub api: SocketAddr,
+    pub admin: SocketAddr,
     pub store: SharedStore,
     pub prover: Arc<SwitchedProver>,
     pub stop: CancellationToken,
@@ -270,14 +274,18 @@ impl World {
             cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
+            tls: None,
+            certificates: Arc::default(),
+            limits: Limits::default(),
+            ending: Ending::default(),
         };
         let parts = other(parts);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(parts, any, any).await.unwrap();
-        let (api, _) = server.addresses().unwrap();
+        let (api, admin) = server.addresses().unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        let serving = tokio::spawn(async move { server.run(stopping).await.unwrap() });
+        let serving = tokio::spawn(async move { server.run(stopping).await });
         let tokens = self
             .tokens
             .iter()
@@ -285,6 +293,7 @@ impl World {
             .collect();
         Replica {
             api,
+            admin,
             store,
             prover,
             stop,
