@@ -3,6 +3,8 @@
 //! Unknown keys are errors. Secrets come by file or environment, never by flag, where others on the machine
 //! would see them. With a file, the operator decides: it must name the controller and the retention limit.
 
+mod limits;
+
 use std::{
     env, fs,
     net::SocketAddr,
@@ -12,6 +14,7 @@ use std::{
 use jiff::{Span, SpanRelativeTo, Unit};
 use serde::Deserialize;
 
+use self::limits::LimitsSection;
 use crate::{
     domain::{
         contact::Region,
@@ -21,6 +24,7 @@ use crate::{
     },
     rpc::{
         intake::IntakeSettings,
+        limits::Limits,
         web::{Origin, OriginError},
     },
     store::StoreUrl,
@@ -58,6 +62,9 @@ pub struct ListenArgs {
     /// Listen beyond loopback without TLS: something in front must provide it
     #[arg(long, env = "LEAD_INTAKE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub insecure: Option<bool>,
+    /// Whether calls beyond [limits] are refused: false to measure what the service can do [default: true]
+    #[arg(long, env = "LEAD_INTAKE_LIMITS", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
+    pub limits: Option<bool>,
 }
 
 /// The settings in force.
@@ -81,6 +88,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What the services need.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
 }
 
 /// Why a configuration cannot be used. Never quotes a value that may be secret.
@@ -108,6 +117,8 @@ struct ConfigFile {
     intake: IntakeSection,
     #[serde(default)]
     log: LogSection,
+    #[serde(default)]
+    limits: LimitsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -231,6 +242,7 @@ impl Config {
                 .collect::<Result<_, OriginError>>()
                 .map_err(|error| ConfigError(format!("server.cors_origins: {error}")))?,
             log_format: file.log.format,
+            limits: limits::limits(&file.limits, listen.limits)?,
             settings: IntakeSettings {
                 controller: file.controller.unwrap_or_default(),
                 region: region

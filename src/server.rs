@@ -30,6 +30,7 @@ use crate::{
         crm::Crm,
         intake::{Intake, IntakeSettings},
         ledger::Ledger,
+        limits::{AdmitLayer, Limits, UnderWay},
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
         proof::Proofs,
@@ -77,6 +78,8 @@ pub struct Parts {
     pub notices: Arc<NoticeRegistry>,
     /// What the operator decides.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
     /// Metrics to show, if this process collects them.
     pub metrics: Option<PrometheusHandle>,
     /// Origins whose pages may call.
@@ -154,10 +157,13 @@ impl Server {
         let follower = jobs::Follower::new(store.clone(), self.parts.witness.take());
         let follower = follower.map(|it| tokio::spawn(it.run(served.clone())));
         let mut jobs = start_jobs(&self.parts, reporter, ready, &stop);
-        let admin = admin_routes(self.parts.metrics.clone(), is_ready);
+        let under_way = UnderWay::default();
+        let admin = admin_routes(self.parts.metrics.clone(), is_ready, under_way.clone());
         jobs.push(tokio::spawn(serve_admin(self.admin, admin, stop.clone())));
         let routes = routes(&self.parts, health, &stop);
-        let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
+        let limits = &self.parts.limits;
+        let clock = self.parts.clock.clone();
+        let authenticator = Arc::new(Authenticator::new(store.clone(), clock, limits));
         let layers = tower::ServiceBuilder::new()
             .option_layer(cors(&self.parts.cors_origins))
             .layer(self.web)
@@ -165,6 +171,7 @@ impl Server {
             .layer(CatchPanicLayer::custom(|_| {
                 tonic::Status::from(Refusal::Internal).into_http::<tonic::body::Body>()
             }))
+            .layer(AdmitLayer::new(limits, under_way))
             .layer(AuthLayer::new(self.access, authenticator));
         let serving = transport()
             .layer(layers)
@@ -267,6 +274,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         parts.clock.clone(),
         stop.clone(),
         retention,
+        &parts.limits,
     );
     let exporter = Exporter {
         notices: parts.notices.clone(),
@@ -318,7 +326,11 @@ fn routes<H: tonic_health::pb::health_server::Health>(
     routes
 }
 
-fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>) -> Router {
+fn admin_routes(
+    metrics: Option<PrometheusHandle>,
+    ready: watch::Receiver<bool>,
+    under_way: UnderWay,
+) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route(
@@ -335,6 +347,7 @@ fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>)
             "/metrics",
             get(async move || {
                 telemetry::show_process();
+                telemetry::show_calls_under_way(under_way.count());
                 metrics
                     .as_ref()
                     .map_or_else(String::new, PrometheusHandle::render)

@@ -61,6 +61,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         clock: Arc::new(SystemClock),
         notices,
         settings: config.settings.clone(),
+        limits: config.limits.clone(),
         metrics,
         cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),

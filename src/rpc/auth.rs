@@ -5,34 +5,33 @@
 //! before any handler runs: a method that is not listed is denied. Health and reflection are other packages
 //! and carry no data; they need no token.
 
+mod tokens;
+
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use prost_reflect::{DescriptorPool, Value};
-use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use super::status::Refusal;
+use self::tokens::{Known, Tokens};
+use super::{
+    limits::{Limits, Taken},
+    status::Refusal,
+};
 use crate::{
     clock::SharedClock,
-    store::{Client, ClientStore, TokenRecord},
+    store::{Client, ClientStore},
     token::{Role, Token},
 };
 
 const PACKAGE: &str = "leadintake.v1";
 const OPTION: &str = "leadintake.v1.allowed_roles";
-/// How long a token is trusted without asking the database: with it, a revocation acts within 5 s.
-const TRUST: Duration = Duration::from_secs(4);
-/// Tokens remembered: far more than there are clients.
-const REMEMBERED_MAX: usize = 1024;
-
 /// The roles that may call each method, by its path.
 #[derive(Debug)]
 pub struct Access(HashMap<String, Vec<Role>>);
@@ -88,19 +87,17 @@ impl Access {
 /// Checks tokens.
 #[derive(Debug)]
 pub struct Authenticator {
-    store: Arc<dyn ClientStore>,
+    tokens: Tokens,
     clock: SharedClock,
-    remembered: Mutex<HashMap<String, (Instant, Arc<TokenRecord>)>>,
 }
 
 impl Authenticator {
-    /// An authenticator over these clients.
+    /// An authenticator over these clients, who may take so much.
     #[must_use]
-    pub fn new(store: Arc<dyn ClientStore>, clock: SharedClock) -> Self {
+    pub fn new(store: Arc<dyn ClientStore>, clock: SharedClock, limits: &Limits) -> Self {
         Self {
-            store,
+            tokens: Tokens::new(store, limits),
             clock,
-            remembered: Mutex::default(),
         }
     }
 
@@ -117,61 +114,32 @@ impl Authenticator {
             return Err(Refusal::TokenInvalid.into());
         }
         let token = Arc::new(Token::parse(token.trim()).ok_or(Refusal::TokenInvalid)?);
-        let record = self.check(&token).await?;
-        let role = Role::from_number(record.client.role).ok_or(Refusal::TokenInvalid)?;
+        let known = self.check(&token).await?;
+        let role = Role::from_number(known.record.client.role).ok_or(Refusal::TokenInvalid)?;
         Ok(Caller {
-            record,
+            known,
             role,
             token,
             authenticator: self.clone(),
         })
     }
 
-    /// The record of a token that is valid now.
-    async fn check(&self, token: &Token) -> Result<Arc<TokenRecord>, Status> {
-        let known = self.record(&token.key_id).await?;
+    /// What is known of a token that is valid now.
+    async fn check(&self, token: &Token) -> Result<Known, Status> {
+        let known = self.tokens.find(&token.key_id).await?;
         // An unknown identifier is compared too, with nothing that any secret hashes to: it takes as long.
         let stored = known
             .as_ref()
-            .map_or(&[0; 32][..], |record| &record.secret_hash);
+            .map_or(&[0; 32][..], |known| &known.record.secret_hash);
         let matches = token.matches(stored);
-        let record = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
-        if record.revoked_at.is_some() {
+        let known = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
+        if known.record.revoked_at.is_some() {
             return Err(Refusal::TokenRevoked.into());
         }
-        if record.not_after <= self.clock.now() {
+        if known.record.not_after <= self.clock.now() {
             return Err(Refusal::TokenExpired.into());
         }
-        Ok(record)
-    }
-
-    async fn record(&self, key_id: &str) -> Result<Option<Arc<TokenRecord>>, Status> {
-        if let Some((since, record)) = self.remembered().get(key_id)
-            && since.elapsed() < TRUST
-        {
-            return Ok(Some(record.clone()));
-        }
-        let record = self.store.token(key_id).await?.map(Arc::new);
-        let mut remembered = self.remembered();
-        match &record {
-            Some(record) => {
-                if remembered.len() >= REMEMBERED_MAX {
-                    remembered.clear();
-                }
-                remembered.insert(key_id.to_owned(), (Instant::now(), record.clone()));
-            }
-            None => drop(remembered.remove(key_id)),
-        }
-        Ok(record)
-    }
-
-    fn remembered(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Arc<TokenRecord>)>> {
-        // A panic while it is held leaves at worst one entry less.
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        Ok(known)
     }
 }
 
@@ -180,7 +148,7 @@ impl Authenticator {
 pub struct Caller {
     /// Its role.
     pub role: Role,
-    record: Arc<TokenRecord>,
+    known: Known,
     token: Arc<Token>,
     authenticator: Arc<Authenticator>,
 }
@@ -198,7 +166,12 @@ impl Caller {
     /// The client.
     #[must_use]
     pub fn client(&self) -> &Client {
-        &self.record.client
+        &self.known.record.client
+    }
+
+    /// A place for a stream, to be held for as long as its messages may lie here.
+    pub fn open_stream(&self) -> Result<Taken, Status> {
+        self.known.allowance.stream()
     }
 
     /// Whether the token still holds: asked again and again by streams.
@@ -272,21 +245,25 @@ where
             let Some(roles) = access.roles(path) else {
                 return Ok(Status::from(Refusal::UnknownMethod).into_http());
             };
-            match authenticator.caller(request.headers()).await {
-                Err(status) => Ok(status.into_http()),
-                Ok(caller) if !roles.contains(&caller.role) => {
-                    let mut response = Status::from(Refusal::RoleNotAllowed).into_http();
-                    response.extensions_mut().insert(caller.role);
-                    Ok(response)
+            let caller = match authenticator.caller(request.headers()).await {
+                Ok(caller) => caller,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let role = caller.role;
+            // Held until the answer begins: what a stream takes after that is counted as a stream.
+            let place = caller.known.allowance.call();
+            let mut response = match &place {
+                Err(status) => status.clone().into_http(),
+                Ok(_) if !roles.contains(&role) => {
+                    Status::from(Refusal::RoleNotAllowed).into_http()
                 }
-                Ok(caller) => {
-                    let role = caller.role;
+                Ok(_) => {
                     request.extensions_mut().insert(caller);
-                    let mut response = inner.call(request).await?;
-                    response.extensions_mut().insert(role);
-                    Ok(response)
+                    inner.call(request).await?
                 }
-            }
+            };
+            response.extensions_mut().insert(role);
+            Ok(response)
         })
     }
 }

@@ -533,6 +533,7 @@ async fn reflection_can_be_off() {
         clock: world.clock.clone(),
         notices: Arc::new(NoticeRegistry::shipped(&world.settings.controller).unwrap()),
         settings: world.settings.clone(),
+        limits: lead_intake::rpc::limits::Limits::default(),
         metrics: None,
         cors_origins: Vec::new(),
         reflection: false,

@@ -28,6 +28,7 @@ mod export_receipts;
 mod feed;
 mod keys;
 mod leaks;
+mod limits;
 mod main_job;
 mod matching;
 mod metrics_shown;
