@@ -23,6 +23,7 @@ mod concurrency;
 mod crash;
 mod crash_points;
 mod erasure;
+mod exactly_once;
 mod export;
 mod export_receipts;
 mod feed;

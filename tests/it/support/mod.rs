@@ -4,9 +4,12 @@
 pub mod backup;
 pub mod binary;
 
+pub mod cutting_proxy;
+
 pub mod plain;
 pub mod prover;
 
+pub mod random;
 pub mod raw;
 
 pub mod trace;
