@@ -19,6 +19,7 @@ use prost_reflect::{DescriptorPool, Value};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
+pub(super) use self::tokens::TRUST;
 use self::tokens::{Known, Tokens};
 use super::{
     limits::{Limits, Taken},

@@ -3,6 +3,8 @@
 //! The table of promises is made here from the contract's descriptors, without the code that enforces it; each
 //! method is called with each kind of token, with an empty message, by its path.
 
+mod properties;
+
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;

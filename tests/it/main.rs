@@ -54,6 +54,7 @@ mod streams;
 mod submit;
 mod sweep;
 mod tampering;
+mod timing;
 mod tombstones;
 mod web;
 mod withheld;

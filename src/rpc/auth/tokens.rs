@@ -21,7 +21,7 @@ use super::super::{
 use crate::store::{ClientStore, TokenRecord};
 
 /// How long a token is trusted without asking the database: with it, a revocation acts within 5 s.
-const TRUST: Duration = Duration::from_secs(4);
+pub(in super::super) const TRUST: Duration = Duration::from_secs(4);
 /// Tokens remembered: far more than there are clients.
 const REMEMBERED_MAX: usize = 1024;
 

@@ -17,7 +17,11 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::{
-    super::{auth::Caller, limits::Taken, status::Refusal},
+    super::{
+        auth::{Caller, TRUST},
+        limits::Taken,
+        status::Refusal,
+    },
     Crm,
 };
 use crate::{pb, store::FeedPage};
@@ -30,6 +34,8 @@ const STREAM_BUFFER: usize = 4;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often an open stream's token is checked again: a revocation acts within 5 s.
 const RECHECK: Duration = Duration::from_secs(1);
+// R3 (OWASP ASVS 8.3.2): a token that was revoked the moment after it was looked up is found out by the next check.
+const _: () = assert!(TRUST.as_secs() + RECHECK.as_secs() <= 5);
 
 /// How a stream ends: `Ok` if there is nothing to say of it.
 type End = Result<(), Status>;
