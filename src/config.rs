@@ -3,6 +3,8 @@
 //! Unknown keys are errors. Secrets come by file or environment, never by flag, where others on the machine
 //! would see them. With a file, the operator decides: it must name the controller and the retention limit.
 
+mod limits;
+
 use std::{
     env, fs,
     net::SocketAddr,
@@ -14,6 +16,7 @@ use std::{
 use jiff::{Span, SpanRelativeTo, Unit};
 use serde::Deserialize;
 
+use self::limits::LimitsSection;
 use crate::{
     domain::{
         contact::Region,
@@ -25,6 +28,7 @@ use crate::{
     rpc::{
         auth::certificate::Certificates,
         intake::IntakeSettings,
+        limits::Limits,
         web::{Origin, OriginError},
     },
     server::{DRAIN_MAX, Ending},
@@ -75,6 +79,9 @@ pub struct ListenArgs {
     /// Seconds for which calls are still taken after SIGTERM, while health says that they are not [default: 3]
     #[arg(long, env = "LEAD_INTAKE_STOP_WAIT_SECONDS", value_name = "SECONDS")]
     pub stop_wait_seconds: Option<u64>,
+    /// Whether calls beyond [limits] are refused: false to measure what the service can do [default: true]
+    #[arg(long, env = "LEAD_INTAKE_LIMITS", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
+    pub limits: Option<bool>,
 }
 
 /// The settings in force.
@@ -108,6 +115,8 @@ pub struct Config {
     pub traces: Option<TracesSettings>,
     /// What the services need.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
 }
 
 /// Where traces go.
@@ -148,6 +157,7 @@ struct ConfigFile {
     log: LogSection,
     #[serde(default)]
     telemetry: TelemetrySection,
+    limits: LimitsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -280,6 +290,7 @@ impl Config {
                 .map_err(|error| ConfigError(format!("server.cors_origins: {error}")))?,
             log_format: file.log.format,
             traces: traces(&file.telemetry)?,
+            limits: limits::limits(&file.limits, listen.limits)?,
             settings: IntakeSettings {
                 controller: file.controller.unwrap_or_default(),
                 region: region

@@ -20,7 +20,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
-    door::{Door, Limits, Peer, Stage, Tls},
+    door::{self, Door, Peer, Stage, Tls},
     export::Exporter,
     jobs,
     ledger::{mirror::Witness, prover::SharedProver},
@@ -36,6 +36,7 @@ use crate::{
         crm::Crm,
         intake::{Intake, IntakeSettings},
         ledger::Ledger,
+        limits::{AdmitLayer, Limits, UnderWay},
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
         proof::Proofs,
@@ -106,6 +107,8 @@ pub struct Parts {
     pub notices: Arc<NoticeRegistry>,
     /// What the operator decides.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
     /// Metrics to show, if this process collects them.
     pub metrics: Option<PrometheusHandle>,
     /// Origins whose pages may call.
@@ -119,7 +122,7 @@ pub struct Parts {
     /// Whose certificates stand for a client.
     pub certificates: Arc<Certificates>,
     /// What connections may do.
-    pub limits: Limits,
+    pub connections: door::Limits,
     /// How it ends.
     pub ending: Ending,
 }
@@ -204,12 +207,13 @@ impl Server {
         ));
         // Probes and metrics are there to the end.
         let (admin_stage, stage) = watch::channel(Stage::Open);
-        let admin_limits = Limits {
+        let admin_limits = door::Limits {
             connections_max: ADMIN_CONNECTIONS_MAX,
-            ..self.parts.limits.clone()
+            ..self.parts.connections.clone()
         };
         let admin = Door::new("admin", self.admin, admin_limits);
-        let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready);
+        let under_way = UnderWay::default();
+        let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready, under_way.clone());
         let admin = tokio::spawn(admin.serve(move |_| admin_routes.clone(), stage));
 
         let routes = routes(&self.parts, health, &draining);
@@ -218,6 +222,7 @@ impl Server {
             store.clone(),
             self.parts.clock.clone(),
             certificates.clone(),
+            &self.parts.limits,
         ));
         let service = tower::ServiceBuilder::new()
             .map_request(|request: http::Request<Incoming>| request.map(Body::new))
@@ -227,10 +232,11 @@ impl Server {
             .layer(CatchPanicLayer::custom(|_| {
                 tonic::Status::from(Refusal::Internal).into_http::<Body>()
             }))
+            .layer(AdmitLayer::new(&self.parts.limits, under_way))
             .layer(AuthLayer::new(self.access, authenticator))
             .service(routes.prepare());
         let (api_stage, stage) = watch::channel(Stage::Open);
-        let api = Door::new("api", self.api, self.parts.limits.clone());
+        let api = Door::new("api", self.api, self.parts.connections.clone());
         let make = move |peer: Peer| OfPeer::new(service.clone(), certificates.of(&peer.names));
         let serving = api.with_tls(self.parts.tls.clone()).serve(make, stage);
         tokio::join!(
@@ -324,6 +330,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         parts.clock.clone(),
         stop.clone(),
         retention,
+        &parts.limits,
     );
     let exporter = Exporter {
         notices: parts.notices.clone(),
@@ -375,7 +382,11 @@ fn routes<H: tonic_health::pb::health_server::Health>(
     routes
 }
 
-fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>) -> Router {
+fn admin_routes(
+    metrics: Option<PrometheusHandle>,
+    ready: watch::Receiver<bool>,
+    under_way: UnderWay,
+) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route(
@@ -392,6 +403,7 @@ fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>)
             "/metrics",
             get(async move || {
                 telemetry::show_process();
+                telemetry::show_calls_under_way(under_way.count());
                 metrics
                     .as_ref()
                     .map_or_else(String::new, PrometheusHandle::render)

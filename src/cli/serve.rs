@@ -16,7 +16,7 @@ use crate::{
         contact::{Phone, Region},
         sweep::SWEEP_EVERY,
     },
-    door::{self, Limits, Tls},
+    door::{self, Tls},
     ledger::prover::SharedProver,
     seal::LiveKeyRing,
     server::{Parts, Server},
@@ -71,15 +71,16 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         clock: Arc::new(SystemClock),
         notices,
         settings: config.settings.clone(),
+        limits: config.limits.clone(),
         metrics,
         cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),
         sweep_every: SWEEP_EVERY,
         tls: tls.clone(),
         certificates: config.certificates.clone(),
-        limits: Limits {
+        connections: door::Limits {
             connections_max: door::connections(config.api_connections_max)?,
-            ..Limits::default()
+            ..door::Limits::default()
         },
         ending: config.ending,
     };
