@@ -8,7 +8,8 @@
 //!
 //! To add a client command: its arguments with a flattened [`answer::AnswerArgs`], a function that connects with the
 //! role it needs, asks, and prints the answer by them; then a line in `Command` and in [`run`], a name in [`json`],
-//! and an example in the README or in `docs/operations.md` (a test looks for it).
+//! and an example in the README or in `docs/operations.md` (a test looks for it). What may take longer than a few seconds
+//! shows its [`progress`].
 
 mod act;
 mod answer;
@@ -28,6 +29,7 @@ mod ledger;
 mod mirror;
 mod opendsr;
 mod privacy;
+mod progress;
 mod pull;
 mod receipt;
 mod record;
@@ -35,9 +37,11 @@ mod rectify;
 mod retention;
 mod serve;
 pub mod setup;
+mod shell;
 mod show;
 mod stats;
 mod subject;
+mod tls;
 mod withdraw;
 
 use std::process::ExitCode;
@@ -117,6 +121,12 @@ enum Command {
     Retention(retention::RetentionArgs),
     /// Look after the ledger's copy outside the database
     Mirror(mirror::MirrorArgs),
+
+    // For whoever installs the program.
+    /// Print what a shell completes the commands by
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(shell::ManArgs),
 }
 
 /// What a command found, where that is a yes or no.
@@ -160,6 +170,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Keys(args) => keys::run(&args).await,
         Command::Retention(args) => retention::run(&args).await,
         Command::Mirror(args) => mirror::run(&args).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,

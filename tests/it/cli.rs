@@ -6,8 +6,10 @@ mod guide;
 mod leads;
 mod opendsr;
 mod operator;
+mod progress;
 mod refusals;
 mod rights;
+mod shell;
 
 use std::{
     fs,

@@ -209,6 +209,8 @@ async fn operator(scenario: &mut Scenario) {
     both(scenario, &["client", "list"], "").await;
     done(scenario, &["client", "revoke", "crm-2"]).await;
     both(scenario, &["retention", "preview"], "").await;
+    done(scenario, &["completions", "bash"]).await;
+    done(scenario, &["man"]).await;
     keys(scenario).await;
     done(scenario, &["mirror", "status"]).await;
     // There is one, and the service writes it.
