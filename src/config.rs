@@ -3,6 +3,8 @@
 //! Unknown keys are errors. Secrets come by file or environment, never by flag, where others on the machine
 //! would see them. With a file, the operator decides: it must name the controller and the retention limit.
 
+mod limits;
+
 use std::{
     env, fs,
     net::SocketAddr,
@@ -13,6 +15,7 @@ use std::{
 use jiff::{Span, SpanRelativeTo, Unit};
 use serde::Deserialize;
 
+use self::limits::LimitsSection;
 use crate::{
     domain::{
         contact::Region,
@@ -24,6 +27,7 @@ use crate::{
     rpc::{
         auth::certificate::Certificates,
         intake::IntakeSettings,
+        limits::Limits,
         web::{Origin, OriginError},
     },
     server::Ending,
@@ -71,6 +75,9 @@ pub struct ListenArgs {
     /// Seconds for which calls are still taken after SIGTERM, while health says that they are not [default: 3]
     #[arg(long, env = "LEAD_INTAKE_STOP_WAIT_SECONDS", value_name = "SECONDS")]
     pub stop_wait_seconds: Option<u64>,
+    /// Whether calls beyond [limits] are refused: false to measure what the service can do [default: true]
+    #[arg(long, env = "LEAD_INTAKE_LIMITS", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
+    pub limits: Option<bool>,
 }
 
 /// The settings in force.
@@ -100,8 +107,21 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
     /// How logs are written.
     pub log_format: LogFormat,
+    /// Where traces go, if anywhere.
+    pub traces: Option<TracesSettings>,
     /// What the services need.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracesSettings {
+    /// URL of a collector that takes OTLP by gRPC.
+    pub endpoint: String,
+    /// The part of the calls that is traced, from 0 to 1, where the caller does not say.
+    pub sample_ratio: f64,
 }
 
 /// Why a configuration cannot be used. Never quotes a value that may be secret.
@@ -131,6 +151,9 @@ struct ConfigFile {
     intake: IntakeSection,
     #[serde(default)]
     log: LogSection,
+    #[serde(default)]
+    telemetry: TelemetrySection,
+    limits: LimitsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -181,6 +204,13 @@ struct IntakeSection {
 struct LogSection {
     #[serde(default)]
     format: LogFormat,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TelemetrySection {
+    otlp_endpoint: Option<String>,
+    sample_ratio: Option<f64>,
 }
 
 fn no_time() -> String {
@@ -242,6 +272,8 @@ impl Config {
                 .collect::<Result<_, OriginError>>()
                 .map_err(|error| ConfigError(format!("server.cors_origins: {error}")))?,
             log_format: file.log.format,
+            traces: traces(&file.telemetry)?,
+            limits: limits::limits(&file.limits, listen.limits)?,
             settings: IntakeSettings {
                 controller: file.controller.unwrap_or_default(),
                 region: region
@@ -291,6 +323,37 @@ fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, Conf
     url.trim()
         .parse()
         .map_err(|error: &str| ConfigError(error.to_owned()))
+}
+
+/// Where traces go. An empty variable means nowhere, as an unset one does.
+fn traces(section: &TelemetrySection) -> Result<Option<TracesSettings>, ConfigError> {
+    let sample_ratio = section.sample_ratio.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&sample_ratio) {
+        return Err(ConfigError(
+            "telemetry.sample_ratio must be from 0 to 1".to_owned(),
+        ));
+    }
+    let endpoint = env::var("LEAD_INTAKE_OTLP_ENDPOINT").ok();
+    let endpoint = endpoint.or_else(|| section.otlp_endpoint.clone());
+    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else {
+        return Ok(None);
+    };
+    let is_plain = endpoint.parse::<http::Uri>().is_ok_and(|uri| {
+        let at = |authority: &http::uri::Authority| authority.as_str().contains('@');
+        uri.scheme_str() == Some("http") && !uri.authority().is_none_or(at)
+    });
+    if !is_plain {
+        return Err(ConfigError(
+            "telemetry.otlp_endpoint must be the http:// URL of a collector that takes OTLP by \
+             gRPC, such as http://127.0.0.1:4317; for one beyond TLS, run a collector on this \
+             machine that passes on"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(TracesSettings {
+        endpoint,
+        sample_ratio,
+    }))
 }
 
 fn retention(section: &RetentionSection) -> Result<RetentionPolicy, ConfigError> {

@@ -23,7 +23,7 @@ pub use self::ending::{DRAIN_MAX, Ending};
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
-    door::{Door, Limits, Peer, Stage, Tls},
+    door::{self, Door, Peer, Stage, Tls},
     export::Exporter,
     jobs,
     ledger::{mirror::Witness, prover::SharedProver},
@@ -39,6 +39,7 @@ use crate::{
         crm::Crm,
         intake::{Intake, IntakeSettings},
         ledger::Ledger,
+        limits::{AdmitLayer, Limits, UnderWay},
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
         proof::Proofs,
@@ -88,6 +89,8 @@ pub struct Parts {
     pub notices: Arc<NoticeRegistry>,
     /// What the operator decides.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
     /// Metrics to show, if this process collects them.
     pub metrics: Option<PrometheusHandle>,
     /// Origins whose pages may call.
@@ -101,7 +104,7 @@ pub struct Parts {
     /// Whose certificates stand for a client.
     pub certificates: Arc<Certificates>,
     /// What connections may do.
-    pub limits: Limits,
+    pub connections: door::Limits,
     /// How it ends.
     pub ending: Ending,
 }
@@ -184,15 +187,17 @@ impl Server {
             &SERVICES,
             stop.clone(),
         ));
-        let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready);
+        let under_way = UnderWay::default();
+        let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready, under_way.clone());
         // Probes and metrics are there to the end.
-        let (admin_stage, admin) = serve_admin(self.admin, &self.parts.limits, admin_routes);
+        let (admin_stage, admin) = serve_admin(self.admin, &self.parts.connections, admin_routes);
         let routes = routes(&self.parts, health, &draining);
         let certificates = self.parts.certificates.clone();
         let authenticator = Arc::new(Authenticator::new(
             store.clone(),
             self.parts.clock.clone(),
             certificates.clone(),
+            &self.parts.limits,
         ));
         let service = tower::ServiceBuilder::new()
             .map_request(|request: http::Request<Incoming>| request.map(Body::new))
@@ -202,10 +207,11 @@ impl Server {
             .layer(CatchPanicLayer::custom(|_| {
                 tonic::Status::from(Refusal::Internal).into_http::<Body>()
             }))
+            .layer(AdmitLayer::new(&self.parts.limits, under_way))
             .layer(AuthLayer::new(self.access, authenticator))
             .service(routes.prepare());
         let (api_stage, stage) = watch::channel(Stage::Open);
-        let api = Door::new("api", self.api, self.parts.limits.clone());
+        let api = Door::new("api", self.api, self.parts.connections.clone());
         let make = move |peer: Peer| OfPeer::new(service.clone(), certificates.of(&peer.names));
         let serving = api.with_tls(self.parts.tls.clone()).serve(make, stage);
         tokio::join!(
@@ -233,11 +239,11 @@ async fn finish(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
 /// Serves probes and metrics until it is told otherwise.
 fn serve_admin(
     listener: TcpListener,
-    limits: &Limits,
+    limits: &door::Limits,
     routes: Router,
 ) -> (watch::Sender<Stage>, JoinHandle<()>) {
     let (told, stage) = watch::channel(Stage::Open);
-    let limits = Limits {
+    let limits = door::Limits {
         connections_max: ADMIN_CONNECTIONS_MAX,
         ..limits.clone()
     };
@@ -297,6 +303,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         parts.clock.clone(),
         stop.clone(),
         retention,
+        &parts.limits,
     );
     let exporter = Exporter {
         notices: parts.notices.clone(),
@@ -348,7 +355,11 @@ fn routes<H: tonic_health::pb::health_server::Health>(
     routes
 }
 
-fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>) -> Router {
+fn admin_routes(
+    metrics: Option<PrometheusHandle>,
+    ready: watch::Receiver<bool>,
+    under_way: UnderWay,
+) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route(
@@ -365,6 +376,7 @@ fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>)
             "/metrics",
             get(async move || {
                 telemetry::show_process();
+                telemetry::show_calls_under_way(under_way.count());
                 metrics
                     .as_ref()
                     .map_or_else(String::new, PrometheusHandle::render)

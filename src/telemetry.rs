@@ -1,12 +1,13 @@
-//! Logs and metrics.
+//! Logs, metrics and, behind a setting, [`traces`].
 //!
 //! Logs go to standard error: text for a terminal, JSON lines otherwise. The libraries' own trace is not let
 //! through at all: HTTP/2 headers and statement arguments pass there, and with them tokens and people.
 
 mod catalogue;
 mod process;
+pub mod traces;
 
-pub use self::process::show_process;
+pub use self::process::{show_calls_under_way, show_process};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{

@@ -15,10 +15,13 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use data_encoding::HEXLOWER;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Verdict, print, say, setup};
+use super::{
+    Verdict, print,
+    progress::{Progress, Unit, waiting},
+    say, setup,
+};
 use crate::{
     config::{Config, ConfigArgs},
     store::{Copied, SqliteFile, StoreUrl},
@@ -102,7 +105,7 @@ async fn backup(file: &Path, database: &Path, config: &Config) -> anyhow::Result
         .create_new(true)
         .mode(0o600)
         .open(&copy)?;
-    let bar = bar(source.copy_bytes().await?);
+    let progress = Progress::of("copying", Unit::Bytes, source.copy_bytes().await?);
     let copying = source.copy_to(&copy);
     tokio::pin!(copying);
     loop {
@@ -112,16 +115,14 @@ async fn backup(file: &Path, database: &Path, config: &Config) -> anyhow::Result
                 break;
             }
             () = tokio::time::sleep(LOOK) => {
-                bar.set_position(fs::metadata(&copy).map_or(0, |copy| copy.len()));
+                progress.set(fs::metadata(&copy).map_or(0, |copy| copy.len()));
             }
         }
     }
-    bar.finish_and_clear();
-    let spinner = ProgressBar::new_spinner().with_message("reading the copy through");
-    spinner.enable_steady_tick(LOOK);
+    drop(progress);
     let written = SqliteFile::open(&copy).await?;
-    let copied = written.inspect().await.context("the copy is not whole")?;
-    spinner.finish_and_clear();
+    let copied = waiting("reading the copy through", written.inspect()).await;
+    let copied = copied.context("the copy is not whole")?;
     File::open(&copy)?.sync_all()?;
     give_name(&copy, &file)?;
     drop(unfinished);
@@ -178,10 +179,4 @@ fn give_name(copy: &Path, file: &Path) -> anyhow::Result<()> {
         done => done,
     }
     .with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// Shown on a terminal only.
-fn bar(bytes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("copying {wide_bar} {bytes}/{total_bytes} {eta}");
-    ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

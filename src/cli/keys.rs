@@ -5,7 +5,6 @@
 
 mod change;
 mod list;
-mod progress;
 mod reseal;
 
 use std::{
@@ -16,12 +15,16 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 
-use super::{Verdict, say, setup};
+use super::{
+    Verdict,
+    progress::{Progress, Unit},
+    say, setup,
+};
 use crate::{
     config::{Config, ConfigArgs},
-    jobs::ASKED_EVERY,
+    jobs::{self, ASKED_EVERY},
     seal::{KeyFile, KeyName, KeyPurpose, KeyRing, KeyRingError, RingFacts},
-    store::{KeyRecord, RingState, SharedStore},
+    store::{KeyCounts, KeyRecord, KeyStore, RingState, SharedStore},
 };
 
 /// Arguments of `keys`.
@@ -248,4 +251,10 @@ impl<'a> Keys<'a> {
             ),
         }
     }
+}
+
+/// Counts the leads under each key.
+async fn count_leads(store: &dyn KeyStore) -> anyhow::Result<KeyCounts> {
+    let progress = Progress::counting("counting leads", Unit::Leads);
+    Ok(jobs::count(store, &|leads| progress.add(leads)).await?)
 }

@@ -11,6 +11,7 @@ use super::{
     Verdict,
     answer::AnswerArgs,
     kept::{Kept, Since, verifier_key},
+    progress::waiting,
     say,
     show::{clean, table, time, word},
 };
@@ -146,7 +147,9 @@ fn continues(
 async fn verify(args: &AnswerArgs) -> anyhow::Result<Verdict> {
     let session = args.connect(Role::Auditor).await?;
     let request = pb::VerifyLedgerRequest {};
-    let answer = session.answer(session.ledger().verify_ledger(request).await)?;
+    let mut ledger = session.ledger();
+    let verified = waiting("the server verifies", ledger.verify_ledger(request)).await;
+    let answer = session.answer(verified)?;
     args.print(&answer, findings)?;
     Ok(if answer.intact {
         Verdict::Yes

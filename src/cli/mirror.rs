@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Verdict, print, say, setup};
+use super::{Verdict, print, progress::waiting, say, setup};
 use crate::{
     config::ConfigArgs,
     ledger::mirror::{Lines, Mirror},
@@ -80,7 +80,8 @@ async fn init(args: &ConfigArgs) -> anyhow::Result<Verdict> {
 async fn apply(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     let config = setup::config(args)?;
     let mirror = setup::mirror(&config, true);
-    let store = setup::open_with(&config, true, Some(mirror)).await?;
+    let opening = Box::pin(setup::open_with(&config, true, Some(mirror)));
+    let store = waiting("doing the mirror's acts again", opening).await?;
     store.close().await;
     say(
         "the database has what the mirror's acts made of it; the mirror begins anew with the next start",

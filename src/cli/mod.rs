@@ -4,11 +4,12 @@
 //! database itself ([`setup`]). Tables are for people, `--json` for programs; nothing personal is printed unless
 //! that is what was asked for. Exit codes: 0 done; 1 failed, or refused by the server; 2 wrong usage; 3 the answer
 //! is "no" (a ledger that is not intact, a check that found something, an erasure that left a lead, a tombstone that
-//! a CRM has still to acknowledge).
+//! a CRM has still to acknowledge, a request that is not completed).
 //!
 //! To add a client command: its arguments with a flattened [`answer::AnswerArgs`], a function that connects with the
 //! role it needs, asks, and prints the answer by them; then a line in `Command` and in [`run`], a name in [`json`],
-//! and an example in the README or in `docs/operations.md` (a test looks for it).
+//! and an example in the README or in `docs/operations.md` (a test looks for it). What may take longer than a few seconds
+//! shows its [`progress`].
 
 mod act;
 mod answer;
@@ -26,7 +27,9 @@ mod kept;
 mod keys;
 mod ledger;
 mod mirror;
+mod opendsr;
 mod privacy;
+mod progress;
 mod pull;
 mod receipt;
 mod record;
@@ -34,6 +37,7 @@ mod rectify;
 mod retention;
 mod serve;
 pub mod setup;
+mod shell;
 mod show;
 mod stats;
 mod subject;
@@ -80,6 +84,9 @@ enum Command {
     Erase(erase::EraseArgs),
     /// Show who had the leads of an erasure and who acknowledged it (Art. 19), keep its proof, verify it
     Receipt(receipt::ReceiptArgs),
+    /// Carry out a data-subject request of another tool (OpenDSR 2.0)
+    #[command(name = "opendsr")]
+    OpenDsr(opendsr::OpenDsrArgs),
     /// Correct a lead (Art. 16)
     Rectify(rectify::RectifyArgs),
     /// Restrict a lead: stored, and nothing else (Art. 18)
@@ -114,6 +121,12 @@ enum Command {
     Retention(retention::RetentionArgs),
     /// Look after the ledger's copy outside the database
     Mirror(mirror::MirrorArgs),
+
+    // For whoever installs the program.
+    /// Print what a shell completes the commands by
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(shell::ManArgs),
 }
 
 /// What a command found, where that is a yes or no.
@@ -140,6 +153,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => privacy::export(&args).await,
         Command::Erase(args) => erase::run(&args).await,
         Command::Receipt(args) => receipt::run(&args).await,
+        Command::OpenDsr(args) => opendsr::run(&args).await,
         Command::Rectify(args) => rectify::run(&args).await,
         Command::Restrict(args) => act::restrict(&args).await,
         Command::Lift(args) => act::lift(&args).await,
@@ -156,6 +170,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Keys(args) => keys::run(&args).await,
         Command::Retention(args) => retention::run(&args).await,
         Command::Mirror(args) => mirror::run(&args).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     match verdict {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,

@@ -4,14 +4,16 @@
 //! stops or the stream's life is over, is resumed from its last cursor. Nothing is acknowledged: that is
 //! `ack`, when the changes are dealt with.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use tonic::{Code, Status};
 
 use super::{
     Verdict,
     connect::{ConnectArgs, Session},
-    json, say,
+    json,
+    progress::{Progress, Unit},
+    say,
     show::{clean, table, time, word},
     write,
 };
@@ -56,6 +58,9 @@ pub(super) async fn run(args: &PullArgs) -> anyhow::Result<Verdict> {
 
 async fn pages(args: &PullArgs, session: &Session) -> anyhow::Result<()> {
     let mut cursor = args.cursor.clone();
+    // Where the changes themselves are not seen.
+    let progress = (args.all && !std::io::stdout().is_terminal())
+        .then(|| Progress::counting("pulling", Unit::Changes));
     loop {
         let request = pb::PullLeadsRequest {
             cursor,
@@ -63,8 +68,12 @@ async fn pages(args: &PullArgs, session: &Session) -> anyhow::Result<()> {
         };
         let page = session.answer(session.crm().pull_leads(request).await)?;
         let read = changes(&page.changes, args.json)?;
+        if let Some(progress) = &progress {
+            progress.add(page.changes.len() as u64);
+        }
         cursor = page.next_cursor;
         if !(read && args.all && page.has_more) {
+            drop(progress);
             let next = clean(&cursor);
             say(&format!("next cursor: {next}"));
             if page.has_more {

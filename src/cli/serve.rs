@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use fd_lock::RwLock;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use crate::{
         contact::{Phone, Region},
         sweep::SWEEP_EVERY,
     },
-    door::{self, Limits, Tls},
+    door::{self, Tls},
     ledger::prover::SharedProver,
     seal::LiveKeyRing,
     server::{Parts, Server},
@@ -36,6 +37,9 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let config = Config::load(&args.config, &args.listen)?;
     telemetry::start_logs(config.log_format);
     let metrics = telemetry::start_metrics();
+    let traces = config.traces.as_ref();
+    let traces = traces.map(|to| telemetry::traces::start(&to.endpoint, to.sample_ratio));
+    let traces = traces.transpose()?;
     telemetry::show_start(SystemClock.now());
     let notices = setup::notices(&config)?;
     setup::data_dir(&config.data_dir)?;
@@ -50,6 +54,10 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     let (signer, signer_is_new) = setup::signing_key(&config, &store).await?;
     let witness = setup::witness(&store, signer).await?;
     let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
+    let made = made(
+        &config.data_dir,
+        [keys_are_new, signer_is_new, tokens_are_new],
+    );
     setup::check_recipients(&*store, &notices).await?;
     let tls = config.tls.clone().map(Tls::load).transpose()?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
@@ -63,15 +71,16 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         clock: Arc::new(SystemClock),
         notices,
         settings: config.settings.clone(),
+        limits: config.limits.clone(),
         metrics,
         cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),
         sweep_every: SWEEP_EVERY,
         tls: tls.clone(),
         certificates: config.certificates.clone(),
-        limits: Limits {
+        connections: door::Limits {
             connections_max: door::connections(config.api_connections_max)?,
-            ..Limits::default()
+            ..door::Limits::default()
         },
         ending: config.ending,
     };
@@ -83,37 +92,60 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         signal(SignalKind::interrupt())?,
     );
     let hangup = signal(SignalKind::hangup())?;
-    let dir = config.data_dir.display();
-    if keys_are_new {
-        say(&format!(
-            "made {dir}/keys.toml: keep a copy apart from every copy of the database"
-        ));
+    for line in made.iter().chain(&listening(&config, api, admin)) {
+        say(line);
     }
-    if signer_is_new {
-        say(&format!(
-            "made {dir}/checkpoint.key, which signs checkpoints; publish {dir}/checkpoint.pub, \
-             which verifies them"
-        ));
-    }
-    if tokens_are_new {
-        say(&format!(
-            "made {dir}/tokens/{{intake,crm,privacy,auditor}}: one token for each role"
-        ));
-    }
-    if let StoreUrl::Sqlite(path) = &config.database {
-        say(&format!("stores leads in {}", path.display()));
-    }
-    say(&format!(
-        "listening on {api} (API) and {admin} (metrics, probes)"
-    ));
-    say(&next_command(&config, api));
     tracing::info!(%api, %admin, "listening");
+    notify(NotifyState::Ready);
     tokio::spawn(look_on_hangup(hangup, followed, tls));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
     server.run(stop).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     tracing::info!("stopped");
     Ok(Verdict::Yes)
+}
+
+/// What the first run made, for whoever must look after it.
+fn made(dir: &Path, [keys, signer, tokens]: [bool; 3]) -> Vec<String> {
+    let dir = dir.display();
+    let lines = [
+        keys.then(|| {
+            format!("made {dir}/keys.toml: keep a copy apart from every copy of the database")
+        }),
+        signer.then(|| {
+            format!(
+                "made {dir}/checkpoint.key, which signs checkpoints; publish {dir}/checkpoint.pub, \
+                 which verifies them"
+            )
+        }),
+        tokens.then(|| {
+            format!("made {dir}/tokens/{{intake,crm,privacy,auditor}}: one token for each role")
+        }),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+/// Where everything is.
+fn listening(config: &Config, api: SocketAddr, admin: SocketAddr) -> Vec<String> {
+    let stores = match &config.database {
+        StoreUrl::Sqlite(path) => Some(format!("stores leads in {}", path.display())),
+        StoreUrl::Postgres(_) => None,
+    };
+    let addresses = format!("listening on {api} (API) and {admin} (metrics, probes)");
+    stores
+        .into_iter()
+        .chain([addresses, next_command(config, api)])
+        .collect()
+}
+
+/// Tells the service manager, if one has started this and asked to be told (systemd's `Type=notify`).
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager could not be told");
+    }
 }
 
 /// A command to try, which finds this service and its tokens.
@@ -154,6 +186,7 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), stop: 
         async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
     next().await;
     tracing::info!("stopping: finishing what is under way");
+    notify(NotifyState::Stopping);
     stop.cancel();
     next().await;
     std::process::exit(1);

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
-use super::{Verdict, say};
+use super::{Verdict, progress::waiting, say};
 use crate::{
     clock::{Clock as _, SharedClock, SystemClock},
     config::{Config, ConfigArgs, ListenArgs},
@@ -293,7 +293,9 @@ pub async fn check_recipients(
 pub async fn migrate(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     let config = config(args)?;
     data_dir(&config.data_dir)?;
-    open(&config, true).await?.close().await;
+    let opening = Box::pin(open(&config, true));
+    let opened = waiting("bringing the schema up to date", opening).await;
+    opened?.close().await;
     say("the schema is up to date");
     Ok(Verdict::Yes)
 }

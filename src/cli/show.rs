@@ -32,7 +32,11 @@ fn steers(c: char) -> bool {
 /// An empty table.
 pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(if is_unicode() {
+        comfy_table::presets::UTF8_HORIZONTAL_ONLY
+    } else {
+        comfy_table::presets::ASCII_HORIZONTAL_ONLY
+    });
     table.set_header(header);
     table
 }
@@ -54,14 +58,38 @@ pub(super) fn word(value: &str, prefix: &str) -> String {
 /// The length of the longest bar, in columns.
 const BAR_COLUMNS: i64 = 20;
 
+/// The parts of a column that a bar may end with, in eighths.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
 /// A count as a bar beside others, of which `most` is the longest. What is not zero shows.
 pub(super) fn bar(count: i64, most: i64) -> String {
+    drawn(count, most, is_unicode())
+}
+
+fn drawn(count: i64, most: i64, is_unicode: bool) -> String {
     if count <= 0 || most <= 0 {
         return String::new();
     }
-    let columns = i128::from(count) * i128::from(BAR_COLUMNS) / i128::from(most);
-    let columns = usize::try_from(columns).unwrap_or_default();
-    "█".repeat(columns.max(1))
+    let eighths = i128::from(count) * i128::from(BAR_COLUMNS) * 8 / i128::from(most);
+    let eighths = usize::try_from(eighths).unwrap_or_default();
+    if is_unicode {
+        let eighths = eighths.max(1);
+        "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+    } else {
+        "#".repeat((eighths / 8).max(1))
+    }
+}
+
+/// Whether the reader's terminal shows more than ASCII, as its locale has it: the first that is set of `LC_ALL`,
+/// `LC_CTYPE` and `LANG` decides.
+pub(super) fn is_unicode() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    says_unicode(["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set))
+}
+
+fn says_unicode(locale: Option<String>) -> bool {
+    let locale = locale.unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// A time span in its largest whole unit.
@@ -99,11 +127,39 @@ mod tests {
 
     #[test]
     fn bars_are_in_proportion_and_never_hide_a_count() {
-        assert_eq!(bar(50, 50).chars().count(), 20);
-        assert_eq!(bar(25, 50).chars().count(), 10);
-        assert_eq!(bar(1, i64::MAX).chars().count(), 1);
-        assert_eq!(bar(0, 50), "");
-        assert_eq!(bar(i64::MAX, i64::MAX).chars().count(), 20);
+        for (count, most, unicode, ascii) in [
+            (50, 50, "████████████████████", "####################"),
+            (25, 50, "██████████", "##########"),
+            (3, 50, "█▏", "#"),
+            (1, i64::MAX, "▏", "#"),
+            (0, 50, "", ""),
+            (
+                i64::MAX,
+                i64::MAX,
+                "████████████████████",
+                "####################",
+            ),
+        ] {
+            assert_eq!(drawn(count, most, true), unicode, "{count}");
+            assert_eq!(drawn(count, most, false), ascii, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_locale_says_what_a_terminal_shows() {
+        for (locale, expected) in [
+            (Some("nb_NO.UTF-8"), true),
+            (Some("C.utf8"), true),
+            (Some("nb_NO.ISO-8859-1"), false),
+            (Some("C"), false),
+            (None, false),
+        ] {
+            assert_eq!(
+                says_unicode(locale.map(str::to_owned)),
+                expected,
+                "{locale:?}"
+            );
+        }
     }
 
     #[test]

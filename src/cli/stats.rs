@@ -72,11 +72,25 @@ fn by<K: Ord>(counts: &[pb::LeadCount], key: impl Fn(&pb::LeadCount) -> K) -> Ve
 
 fn sums(title: &str, sums: &[(String, i64)]) -> String {
     let most = sums.iter().map(|(_, leads)| *leads).max().unwrap_or(0);
-    let mut rows = table([title, "leads", ""]);
+    let all = sums.iter().map(|(_, leads)| *leads).sum();
+    let mut rows = table([title, "leads", "", ""]);
     for (name, leads) in sums {
-        rows.add_row([name.clone(), leads.to_string(), bar(*leads, most)]);
+        rows.add_row([
+            name.clone(),
+            leads.to_string(),
+            percent(*leads, all),
+            bar(*leads, most),
+        ]);
     }
     rows.to_string()
+}
+
+/// A part of all, to the whole percent; what is not zero shows.
+fn percent(part: i64, all: i64) -> String {
+    match i128::from(part) * 100 / i128::from(all.max(1)) {
+        0 if part > 0 => "<1 %".to_owned(),
+        whole => format!("{whole} %"),
+    }
 }
 
 fn months(age: i32) -> String {
@@ -127,14 +141,14 @@ mod tests {
                 .unwrap_or_default()
         };
         assert!(text.starts_with("42 lead(s) held"), "{text}");
-        assert!(row("available").starts_with("available 40 █"), "{text}");
-        assert!(row("restricted").starts_with("restricted 2 █"), "{text}");
-        assert!(row("consent").starts_with("consent 42 █"), "{text}");
+        assert!(row("available").starts_with("available 40 95 %"), "{text}");
+        assert!(row("restricted").starts_with("restricted 2 4 %"), "{text}");
+        assert!(row("consent").starts_with("consent 42 100 %"), "{text}");
         assert!(
-            row("under a month").starts_with("under a month 32 █"),
+            row("under a month").starts_with("under a month 32 76 %"),
             "{text}"
         );
-        assert!(row("2 months").starts_with("2 months 10 █"), "{text}");
+        assert!(row("2 months").starts_with("2 months 10 23 %"), "{text}");
         assert_eq!(row("crm"), "crm 4 3 days");
         let requests = "3 request(s) open, 1 of them past their due date; 2 answered late";
         assert!(text.ends_with(requests), "{text}");

@@ -73,6 +73,32 @@ fn art_25_an_incomplete_file_is_refused() {
     }
 }
 
+/// A collector that cannot be used, and a part that is none, are told at the start; without one nothing is traced.
+#[test]
+fn a_collector_is_a_plain_url() {
+    for (endpoint, sample_ratio, ok) in [
+        (Some("http://127.0.0.1:4317"), None, true),
+        (Some("http://collector:4317/"), Some(0.25), true),
+        (Some("https://127.0.0.1:4317"), None, false),
+        (Some("http://kari:hemmelig@127.0.0.1:4317"), None, false),
+        (Some("127.0.0.1:4317"), None, false),
+        (Some("collector"), None, false),
+        (Some("http://127.0.0.1:4317"), Some(1.5), false),
+        (None, Some(f64::NAN), false),
+    ] {
+        let section = TelemetrySection {
+            otlp_endpoint: endpoint.map(str::to_owned),
+            sample_ratio,
+        };
+        assert_eq!(
+            traces(&section).is_ok(),
+            ok,
+            "{endpoint:?} {sample_ratio:?}"
+        );
+    }
+    assert_eq!(traces(&TelemetrySection::default()).ok(), Some(None));
+}
+
 #[test]
 fn beyond_loopback_needs_a_word() {
     let mut listen = ListenArgs {

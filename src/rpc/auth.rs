@@ -8,23 +8,27 @@
 
 pub mod certificate;
 
+mod tokens;
+
 use std::{
-    borrow::Cow,
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use prost_reflect::{DescriptorPool, Value};
-use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use self::certificate::{Certificates, Certified};
-use super::status::Refusal;
+pub(super) use self::tokens::TRUST;
+use self::tokens::{Key, Known, Tokens};
+use super::{
+    limits::{Limits, Taken},
+    status::Refusal,
+};
 use crate::{
     clock::SharedClock,
     store::{Client, ClientStore, TokenRecord},
@@ -33,11 +37,6 @@ use crate::{
 
 const PACKAGE: &str = "leadintake.v1";
 const OPTION: &str = "leadintake.v1.allowed_roles";
-/// How long a token is trusted without asking the database: with it, a revocation acts within 5 s.
-const TRUST: Duration = Duration::from_secs(4);
-/// Tokens remembered: far more than there are clients.
-const REMEMBERED_MAX: usize = 1024;
-
 /// The roles that may call each method, by its path.
 #[derive(Debug)]
 pub struct Access(HashMap<String, Vec<Role>>);
@@ -93,25 +92,24 @@ impl Access {
 /// Checks tokens.
 #[derive(Debug)]
 pub struct Authenticator {
-    store: Arc<dyn ClientStore>,
+    tokens: Tokens,
     clock: SharedClock,
     certificates: Arc<Certificates>,
-    remembered: Mutex<HashMap<String, (Instant, Arc<TokenRecord>)>>,
 }
 
 impl Authenticator {
-    /// An authenticator over these clients, and the certificates that stand for some.
+    /// An authenticator over these clients, who may take so much, and the certificates that stand for some.
     #[must_use]
     pub fn new(
         store: Arc<dyn ClientStore>,
         clock: SharedClock,
         certificates: Arc<Certificates>,
+        limits: &Limits,
     ) -> Self {
         Self {
-            store,
+            tokens: Tokens::new(store, limits),
             clock,
             certificates,
-            remembered: Mutex::default(),
         }
     }
 
@@ -127,9 +125,9 @@ impl Authenticator {
             }
             _ => Proof::Token(Arc::new(bearer(headers)?)),
         };
-        let record = self.check(&proof).await?;
-        let role = Role::from_number(record.client.role).ok_or(Refusal::TokenInvalid)?;
-        let client = &*record.client.name;
+        let known = self.check(&proof).await?;
+        let role = Role::from_number(known.record.client.role).ok_or(Refusal::TokenInvalid)?;
+        let client = &*known.record.client.name;
         match certified {
             Some(certified) if *certified.client != *client => {
                 return Err(Refusal::CertificateOfAnother.into());
@@ -140,37 +138,37 @@ impl Authenticator {
             _ => {}
         }
         Ok(Caller {
-            record,
+            known,
             role,
             proof,
             authenticator: self.clone(),
         })
     }
 
-    /// The record of a proof that is valid now.
-    async fn check(&self, proof: &Proof) -> Result<Arc<TokenRecord>, Status> {
+    /// What is known of a proof that is valid now.
+    async fn check(&self, proof: &Proof) -> Result<Known, Status> {
         match proof {
             Proof::Token(token) => self.check_token(token).await,
             Proof::Certificate(client) => {
-                let record = self.record(Key::Client(client)).await?;
-                let record = record.ok_or(Refusal::CertificateUnknown)?;
-                self.holds(&record)?;
-                Ok(record)
+                let known = self.tokens.find(Key::Client(client)).await?;
+                let known = known.ok_or(Refusal::CertificateUnknown)?;
+                self.holds(&known.record)?;
+                Ok(known)
             }
         }
     }
 
-    /// The record of a token that is valid now.
-    async fn check_token(&self, token: &Token) -> Result<Arc<TokenRecord>, Status> {
-        let known = self.record(Key::Token(&token.key_id)).await?;
+    /// What is known of a token that is valid now.
+    async fn check_token(&self, token: &Token) -> Result<Known, Status> {
+        let known = self.tokens.find(Key::Token(&token.key_id)).await?;
         // An unknown identifier is compared too, with nothing that any secret hashes to: it takes as long.
         let stored = known
             .as_ref()
-            .map_or(&[0; 32][..], |record| &record.secret_hash);
+            .map_or(&[0; 32][..], |known| &known.record.secret_hash);
         let matches = token.matches(stored);
-        let record = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
-        self.holds(&record)?;
-        Ok(record)
+        let known = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
+        self.holds(&known.record)?;
+        Ok(known)
     }
 
     /// Whether a token was neither revoked nor has come to its end.
@@ -182,40 +180,6 @@ impl Authenticator {
             return Err(Refusal::TokenExpired);
         }
         Ok(())
-    }
-
-    async fn record(&self, key: Key<'_>) -> Result<Option<Arc<TokenRecord>>, Status> {
-        let known = key.remembered_as();
-        if let Some((since, record)) = self.remembered().get(&*known)
-            && since.elapsed() < TRUST
-        {
-            return Ok(Some(record.clone()));
-        }
-        let record = match key {
-            Key::Token(key_id) => self.store.token(key_id).await?,
-            Key::Client(name) => self.store.token_of(name).await?,
-        };
-        let record = record.map(Arc::new);
-        let mut remembered = self.remembered();
-        match &record {
-            Some(record) => {
-                if remembered.len() >= REMEMBERED_MAX {
-                    remembered.clear();
-                }
-                remembered.insert(known.into_owned(), (Instant::now(), record.clone()));
-            }
-            None => drop(remembered.remove(&*known)),
-        }
-        Ok(record)
-    }
-
-    fn remembered(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Arc<TokenRecord>)>> {
-        // A panic while it is held leaves at worst one entry less.
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -242,31 +206,12 @@ enum Proof {
     Certificate(Arc<str>),
 }
 
-/// What a token is looked up by.
-#[derive(Clone, Copy)]
-enum Key<'a> {
-    /// Its identifier.
-    Token(&'a str),
-    /// Its client's name.
-    Client(&'a str),
-}
-
-impl<'a> Key<'a> {
-    /// One memory for both: no identifier has a colon in it.
-    fn remembered_as(self) -> Cow<'a, str> {
-        match self {
-            Self::Token(key_id) => key_id.into(),
-            Self::Client(name) => format!("client:{name}").into(),
-        }
-    }
-}
-
 /// Who calls: in the extensions of every request that reaches a handler.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Its role.
     pub role: Role,
-    record: Arc<TokenRecord>,
+    known: Known,
     proof: Proof,
     authenticator: Arc<Authenticator>,
 }
@@ -284,7 +229,12 @@ impl Caller {
     /// The client.
     #[must_use]
     pub fn client(&self) -> &Client {
-        &self.record.client
+        &self.known.record.client
+    }
+
+    /// A place for a stream, to be held for as long as its messages may lie here.
+    pub fn open_stream(&self) -> Result<Taken, Status> {
+        self.known.allowance.stream()
     }
 
     /// Whether what proved it still holds: asked again and again by streams.
@@ -359,21 +309,25 @@ where
                 return Ok(Status::from(Refusal::UnknownMethod).into_http());
             };
             let certified = request.extensions().get::<Certified>();
-            match authenticator.caller(request.headers(), certified).await {
-                Err(status) => Ok(status.into_http()),
-                Ok(caller) if !roles.contains(&caller.role) => {
-                    let mut response = Status::from(Refusal::RoleNotAllowed).into_http();
-                    response.extensions_mut().insert(caller.role);
-                    Ok(response)
+            let caller = match authenticator.caller(request.headers(), certified).await {
+                Ok(caller) => caller,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let role = caller.role;
+            // Held until the answer begins: what a stream takes after that is counted as a stream.
+            let place = caller.known.allowance.call();
+            let mut response = match &place {
+                Err(status) => status.clone().into_http(),
+                Ok(_) if !roles.contains(&role) => {
+                    Status::from(Refusal::RoleNotAllowed).into_http()
                 }
-                Ok(caller) => {
-                    let role = caller.role;
+                Ok(_) => {
                     request.extensions_mut().insert(caller);
-                    let mut response = inner.call(request).await?;
-                    response.extensions_mut().insert(role);
-                    Ok(response)
+                    inner.call(request).await?
                 }
-            }
+            };
+            response.extensions_mut().insert(role);
+            Ok(response)
         })
     }
 }

@@ -3,6 +3,8 @@
 //! The outermost layer, so that it sees what all others answer. Labels are method, code and role, and a
 //! method that does not exist counts as "unknown": the number of series is bounded.
 
+mod constant;
+
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -13,15 +15,20 @@ use std::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 
-use super::{auth::Access, refusals, status::Refusal};
-use crate::{seal::random, token::Role};
+use self::constant::{constant, constant_trailers, status_of};
+use super::{auth::Access, refusals};
+use crate::{
+    seal::random,
+    telemetry::traces::{self, Call as Trace},
+    token::Role,
+};
 
 /// Methods of health and reflection.
 const GRPC: &str = "grpc";
@@ -163,15 +170,27 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let id = CallId(random().unwrap_or_default());
         let method = self.layer.method(request.uri().path());
+        let path = method.as_ref().map_or(UNKNOWN, |method| &method.path);
+        // Nothing at all, unless the operator has named a collector.
+        let trace = Trace::begin(request.headers(), path);
+        let place = trace.as_ref().map(|trace| trace.place());
         let call = Call {
             id,
             method,
             role: None,
             start: Instant::now(),
+            trace,
         };
         // The inner services begin their work in `call`, so that is inside the scope too.
-        let future = CURRENT.sync_scope(id, || self.inner.call(request));
-        Box::pin(CURRENT.scope(id, async move { Ok(finish(future.await?, call)) }))
+        let begin = || CURRENT.sync_scope(id, || self.inner.call(request));
+        let answer = async |future: S::Future| Ok(finish(future.await?, call));
+        match place {
+            None => Box::pin(CURRENT.scope(id, answer(begin()))),
+            Some(place) => {
+                let future = traces::within(place.clone(), begin);
+                Box::pin(traces::inside(place, CURRENT.scope(id, answer(future))))
+            }
+        }
     }
 }
 
@@ -181,6 +200,7 @@ struct Call {
     method: Option<Arc<Method>>,
     role: Option<Role>,
     start: Instant,
+    trace: Option<Box<Trace>>,
 }
 
 impl Call {
@@ -188,9 +208,12 @@ impl Call {
         self.method.as_ref().map_or(UNKNOWN, |method| &method.path)
     }
 
-    fn done(&self, code: Code, reason: Option<&'static str>) {
+    fn done(&mut self, code: Code, reason: Option<&'static str>) {
         let duration = self.start.elapsed();
         let role = self.role.map_or("none", Role::name);
+        if let Some(trace) = &mut self.trace {
+            trace.end(code as i32, code_name(code), role);
+        }
         if let Some(method) = &self.method {
             method.duration.record(duration.as_secs_f64());
             match code {
@@ -255,29 +278,6 @@ where
     response
 }
 
-fn status_of(headers: &HeaderMap) -> Option<Status> {
-    headers
-        .contains_key(Status::GRPC_STATUS)
-        .then(|| Status::from_header_map(headers))
-        .flatten()
-}
-
-/// Our form of an error that a library made.
-fn constant(code: Code, known_method: bool) -> Status {
-    match code {
-        Code::OutOfRange | Code::ResourceExhausted => Refusal::MessageTooLarge.into(),
-        // A known method that a library refuses was called in a way it does not speak.
-        Code::Unimplemented if known_method => Refusal::EncodingNotSupported.into(),
-        Code::Unimplemented => Refusal::UnknownMethod.into(),
-        Code::InvalidArgument | Code::FailedPrecondition => Refusal::MalformedMessage.into(),
-        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => {
-            Status::new(code, "the call was ended")
-        }
-        Code::NotFound => Status::new(code, "not found"),
-        _ => Refusal::Internal.into(),
-    }
-}
-
 /// A body whose trailers, or whose early end, end the call.
 struct ObservedBody<B> {
     inner: Pin<Box<B>>,
@@ -295,14 +295,18 @@ impl<B: HttpBody<Data = Bytes>> HttpBody for ObservedBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(self.inner.as_mut().poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            let status = status_of(trailers);
-            self.reason = status.as_ref().and_then(refusals::reason_of);
-            self.code = status.map(|status| status.code());
-        }
-        Poll::Ready(frame)
+        let Some(Ok(frame)) = frame else {
+            return Poll::Ready(frame);
+        };
+        Poll::Ready(Some(Ok(match frame.into_trailers() {
+            Err(data) => data,
+            Ok(trailers) => {
+                let (trailers, status) = constant_trailers(trailers);
+                self.reason = status.as_ref().and_then(refusals::reason_of);
+                self.code = status.map(|status| status.code());
+                Frame::trailers(trailers)
+            }
+        })))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{Result, StoreError, Submission, dialect::Dialect, sql::Sql};
-use crate::seal::SealedLead;
+use crate::{seal::SealedLead, telemetry::traces};
 
 /// Most submissions in one transaction: keeps it to a few milliseconds.
 const BATCH_MAX: usize = 256;
@@ -27,6 +27,8 @@ pub(super) struct Job {
     pub(super) client_id: i64,
     pub(super) lead: SealedLead,
     answer: oneshot::Sender<Answer>,
+    /// The call it comes from, if that is traced.
+    trace: Option<traces::Place>,
 }
 
 type Answer = std::result::Result<Submission, Arc<StoreError>>;
@@ -63,6 +65,7 @@ impl Queue {
                 client_id,
                 lead,
                 answer,
+                trace: traces::here(),
             })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
@@ -93,14 +96,27 @@ async fn write<DB: Dialect>(sql: Sql<DB>, queue: Arc<AsyncMutex<mpsc::Receiver<J
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while queue.lock().await.recv_many(&mut jobs, BATCH_MAX).await > 0 {
         // Whoever no longer waits has withdrawn; nothing of theirs is written.
+        let taken = jobs.len();
         jobs.retain(|job| !job.answer.is_closed());
+        metrics::counter!("lead_intake_submit_withdrawn_total")
+            .increment(u64::try_from(taken - jobs.len()).unwrap_or_default());
+        if jobs.is_empty() {
+            continue;
+        }
         let size = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
         metrics::histogram!("lead_intake_submit_batch_size").record(f64::from(size));
+        let began = traces::time();
         // A panic costs its batch an answer ("not known"), never the queue its writer.
-        match AssertUnwindSafe(sql.submit_batch(&jobs))
+        let written = AssertUnwindSafe(sql.submit_batch(&jobs))
             .catch_unwind()
-            .await
-        {
+            .await;
+        if let Some(began) = began {
+            let is_committed = matches!(written, Ok(Ok(_)));
+            for place in jobs.iter().filter_map(|job| job.trace.as_ref()) {
+                traces::batch(place, began, size, is_committed);
+            }
+        }
+        match written {
             Err(_) => jobs.clear(),
             Ok(Ok(results)) => {
                 for (job, result) in jobs.drain(..).zip(results) {

@@ -10,7 +10,10 @@ use super::{
     dialect::{Dialect, Value},
     sql::Sql,
 };
-use crate::ledger::mirror::{Mirror, RequestFacts, WrittenAhead};
+use crate::{
+    ledger::mirror::{Mirror, RequestFacts, WrittenAhead},
+    telemetry::traces,
+};
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it is rolled back.
 pub(super) struct Tx<DB: Dialect> {
@@ -23,6 +26,8 @@ pub(super) struct Tx<DB: Dialect> {
     pub(super) request: Option<RequestFacts>,
     /// What was written ahead for this transaction.
     pub(super) ahead: Option<WrittenAhead>,
+    /// Its span, if its call is traced.
+    trace: Option<traces::Transaction>,
 }
 
 impl<DB: Dialect> Sql<DB> {
@@ -38,7 +43,10 @@ impl<DB: Dialect> Tx<DB> {
     /// Begins a transaction that the mirror hears of only when it is committed: one without acts on leads, or
     /// one whose acts come from there.
     pub(super) async fn begin(pool: &Pool<DB>) -> Result<Self> {
+        // First: to get a connection is part of it.
+        let trace = traces::Transaction::begin();
         Ok(Self {
+            trace,
             inner: pool.begin_with(DB::BEGIN_WRITE).await?,
             ring: i64::MAX,
             mirror: None,
@@ -101,6 +109,9 @@ impl<DB: Dialect> Tx<DB> {
     pub(super) async fn commit(self) -> Result<()> {
         let ahead = self.ahead.map(WrittenAhead::committing);
         self.inner.commit().await?;
+        if let Some(trace) = self.trace {
+            trace.committed();
+        }
         // After an error nobody knows: the next start asks the database.
         if let Some(ahead) = ahead {
             ahead.committed();

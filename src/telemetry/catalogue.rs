@@ -15,7 +15,7 @@ enum Kind {
 }
 use Kind::{Counter, Gauge, Histogram, LabelledCounter};
 
-const METRICS: [(&str, Kind, &str); 37] = [
+const METRICS: [(&str, Kind, &str); 41] = [
     (
         "lead_intake_accept_failures_total",
         Counter,
@@ -35,6 +35,11 @@ const METRICS: [(&str, Kind, &str); 37] = [
         "lead_intake_calls_total",
         LabelledCounter,
         "Calls that ended",
+    ),
+    (
+        "lead_intake_calls_under_way",
+        Gauge,
+        "Calls under way, as limits.calls_max counts them",
     ),
     (
         "lead_intake_checkpoint_entries",
@@ -114,6 +119,16 @@ const METRICS: [(&str, Kind, &str); 37] = [
         "Those of them that are past their due date",
     ),
     (
+        "lead_intake_spans_lost_total",
+        Counter,
+        "Spans that the collector of traces did not take",
+    ),
+    (
+        "lead_intake_spans_sent_total",
+        Counter,
+        "Spans that the collector of traces took",
+    ),
+    (
         "lead_intake_streams_open",
         Gauge,
         "Open streams of the feed",
@@ -122,6 +137,11 @@ const METRICS: [(&str, Kind, &str); 37] = [
         "lead_intake_submit_batch_size",
         Histogram,
         "Submissions in one transaction",
+    ),
+    (
+        "lead_intake_submit_withdrawn_total",
+        Counter,
+        "Submissions whose caller stopped waiting before they were begun; nothing was stored",
     ),
     (
         "lead_intake_sweep_erased_total",

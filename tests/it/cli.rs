@@ -4,9 +4,12 @@
 mod backup;
 mod guide;
 mod leads;
+mod opendsr;
 mod operator;
+mod progress;
 mod refusals;
 mod rights;
+mod shell;
 
 use std::{
     fs,

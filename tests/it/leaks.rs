@@ -71,9 +71,12 @@ on_both! {
         let paths: Vec<_> = scenario.methods().map(|method| method.path.clone()).collect();
         assert_eq!(needles.found_at(&scenario.everything().await), nothing);
         let (log, places) = scenario.stop().await;
-        // The log had something to say of every call, each in a line of its own.
+        // The log had something to say of every call, each in a line of its own, and so had the spans.
+        let spans = places.iter().find(|place| place.name == "the spans").unwrap();
+        let spans = String::from_utf8_lossy(&spans.bytes);
         for path in paths {
             assert!(log.contains(&path), "{path} is not in the log");
+            assert!(spans.contains(&path[1..]), "{path} is in no span");
         }
         lines::assert_whole(&log);
         assert_eq!(needles.found_at(&places), nothing);

@@ -2,11 +2,10 @@
 
 use anyhow::{bail, ensure};
 
-use super::{Keys, RetireArgs, progress};
+use super::{Keys, RetireArgs, count_leads};
 use crate::{
     cli::{say, setup},
     clock::{Clock as _, SystemClock},
-    jobs::count,
     seal::{KeyFile, KeyName, KeyPurpose},
     store::KeyRecord,
 };
@@ -127,7 +126,7 @@ async fn give_up(keys: &Keys<'_>, lost: &KeyRecord) -> anyhow::Result<()> {
 }
 
 async fn require_no_leads(keys: &Keys<'_>, wanted: &[KeyName]) -> anyhow::Result<()> {
-    let counted = progress::counting(async |progress| count(&**keys.store, progress).await).await?;
+    let counted = count_leads(&**keys.store).await?;
     for key in wanted {
         let left = counted.by_key.get(key).copied().unwrap_or(0);
         if left > 0 {

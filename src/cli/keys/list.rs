@@ -4,10 +4,9 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 
-use super::progress;
+use super::count_leads;
 use crate::{
     cli::{Verdict, print, show::table},
-    jobs::count,
     seal::{KeyFile, KeyName, RingFacts},
     store::{KeyCounts, KeyRecord, RingState, SharedStore},
 };
@@ -27,7 +26,7 @@ pub(super) async fn run(path: &Path, store: &SharedStore, json: bool) -> anyhow:
     let ring = file.ring(path)?;
     let records = store.key_records().await?;
     let state = store.ring_state().await?;
-    let counts = progress::counting(async |progress| count(&**store, progress).await).await?;
+    let counts = count_leads(&**store).await?;
     let rows = rows(&file, ring.facts(), &records, &counts);
     let is_foreign = rows.iter().any(|row| row.state == FOREIGN);
     if json {

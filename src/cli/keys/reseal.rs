@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Keys, progress};
+use super::{Keys, count_leads};
 use crate::{
-    cli::{Verdict, say},
+    cli::{
+        Verdict,
+        progress::{Progress, Unit},
+        say,
+    },
     config::Config,
-    jobs::{count, reseal},
+    jobs::reseal,
     seal::{KeyPurpose, Resealer},
     store::{SharedStore, StoreUrl},
 };
@@ -21,7 +25,7 @@ pub(super) async fn run(keys: &Keys<'_>, config: &Config) -> anyhow::Result<Verd
     let ring = keys.facts();
     // A replica that still seals with an old key would never be done with.
     keys.require_ring(ring.generation).await?;
-    let counted = progress::counting(async |progress| count(&**keys.store, progress).await).await?;
+    let counted = count_leads(&**keys.store).await?;
     let primary = (ring.primary_sealing, ring.primary_index);
     let pairs = counted.by_pair.iter();
     let left: i64 = pairs
@@ -29,10 +33,10 @@ pub(super) async fn run(keys: &Keys<'_>, config: &Config) -> anyhow::Result<Verd
         .map(|(_, leads)| leads)
         .sum();
     let started = Instant::now();
-    let bar = progress::bar(u64::try_from(left).unwrap_or(0));
+    let progress = Progress::of("resealing", Unit::Leads, u64::try_from(left).unwrap_or(0));
     let resealer = Resealer::new(keys.ring.clone());
-    let done = reseal(&**keys.store, &resealer, &|leads| bar.inc(leads)).await;
-    bar.finish_and_clear();
+    let done = reseal(&**keys.store, &resealer, &|leads| progress.add(leads)).await;
+    drop(progress);
     let done = done?;
     let seconds = started.elapsed().as_secs_f64();
     say(&format!(

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     cli::{
         Verdict,
         kept::{Kept, verifier_key},
         print,
+        progress::{Progress, Unit},
     },
     ledger::{
         Against, Fault, Verifier, genesis,
@@ -36,14 +36,14 @@ pub(super) fn verify(
         checkpoints,
     };
     let last = Lines::last(dir)?.map_or(0, |line| line.entry.sequence);
-    let bar = bar(u64::try_from(last).unwrap_or(0));
+    let progress = Progress::of("verifying", Unit::Entries, u64::try_from(last).unwrap_or(0));
     let verifier = Verifier::new(genesis(store_id), &against.checkpoints);
     let found = verify_mirror(Lines::after(dir, 0)?, verifier, None, |checked| {
         if checked % STEP == 0 {
-            bar.set_position(u64::try_from(checked).unwrap_or(0));
+            progress.set(u64::try_from(checked).unwrap_or(0));
         }
     })?;
-    bar.finish_and_clear();
+    drop(progress);
     let (checked, hash) = found.reached;
     let is_short = |it: &&Checkpoint| i64::try_from(it.size).is_ok_and(|size| size > checked);
     let longer = against.checkpoints.iter().find(is_short);
@@ -100,12 +100,4 @@ fn checkpoints(
                 .with_context(|| format!("{}: not signed by this key", path.display()))
         })
         .collect()
-}
-
-/// Shown on a terminal only.
-fn bar(entries: u64) -> ProgressBar {
-    let style = "verifying {wide_bar} {human_pos} of {human_len} entries, {per_sec}, {eta} left";
-    let style =
-        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(entries).with_style(style)
 }

@@ -34,7 +34,12 @@ fn short() -> Limits {
 }
 
 async fn start(world: &World, limits: Limits) -> Replica {
-    world.start_with(|parts| Parts { limits, ..parts }).await
+    world
+        .start_with(|parts| Parts {
+            connections: limits,
+            ..parts
+        })
+        .await
 }
 
 async fn submit(replica: &Replica) {

@@ -246,7 +246,7 @@ async fn g2_a_stop_leaves_no_connection() {
     let world = World::new(Backend::Sqlite).await;
     let replica = world
         .start_with(|parts| Parts {
-            limits: Limits {
+            connections: Limits {
                 first_within: PATIENCE,
                 ..Limits::default()
             },

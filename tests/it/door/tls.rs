@@ -216,7 +216,7 @@ async fn o5_half_a_hello_is_put_out() {
         world
             .start_with(|parts| Parts {
                 tls,
-                limits,
+                connections: limits,
                 ..parts
             })
             .await
@@ -254,7 +254,7 @@ async fn o5_half_a_hello_is_put_out() {
 
     let patient = world.start_with(|parts| Parts {
         tls: Some(tls.clone()),
-        limits: Limits {
+        connections: Limits {
             handshake_within: PATIENCE,
             ..Limits::default()
         },

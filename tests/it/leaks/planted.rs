@@ -70,7 +70,7 @@ on_both! {
         raw.close().await;
     }
 
-    /// L3: out of the process. Its log, its command line and its environment, its metrics; what a command writes; and
+    /// L3: out of the process. Its log, its command line and its environment, its metrics, its spans; what a command writes; and
     /// the text, the details and the headers of a refusal.
     async fn l3_out_of_the_process(backend: Backend) {
         const VALUE: &str = "Nedlagt Avsløring-5153";
@@ -108,5 +108,8 @@ on_both! {
             assert!(is_at(&found(VALUE, &scenario.everything().await), "a refusal of planted"));
         }
         assert_eq!(found(VALUE, &scenario.everything().await), Vec::<String>::new());
+        // Last: what a collector was sent stays there.
+        scenario.collector.plant(VALUE).await;
+        assert!(is_at(&found(VALUE, &scenario.everything().await), "the spans"));
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     support::{
         Backend,
         binary::{Ran, run},
+        collector::Collector,
         raw,
     },
 };
@@ -54,6 +55,8 @@ pub struct Method {
 pub struct Scenario {
     pub house: House,
     pub channel: Channel,
+    /// Where the server's spans go.
+    pub collector: Collector,
     methods: Vec<Method>,
     tokens: Vec<(Role, String)>,
     /// What came out.
@@ -71,7 +74,12 @@ impl Scenario {
 
     /// The same, with a data directory of this name.
     pub async fn below(dir: tempfile::TempDir, name: &str, backend: Backend) -> Self {
-        let house = House::below(dir, name, backend, &[("RUST_LOG", "trace")]).await;
+        let collector = Collector::start().await;
+        let envs = [
+            ("RUST_LOG", "trace"),
+            ("LEAD_INTAKE_OTLP_ENDPOINT", &collector.url()),
+        ];
+        let house = House::below(dir, name, backend, &envs).await;
         let channel = Endpoint::from_shared(house.url.clone())
             .unwrap()
             .connect_lazy();
@@ -81,6 +89,7 @@ impl Scenario {
         };
         Self {
             channel,
+            collector,
             methods: methods(),
             tokens: Role::ALL.map(token).to_vec(),
             places: Vec::new(),
@@ -259,6 +268,8 @@ impl Scenario {
         }
         self.keep("the server's log", log);
         self.keep("the metrics", metrics);
+        let spans = self.collector.bytes();
+        self.keep("the spans", spans);
         let mut places = std::mem::take(&mut self.places);
         places.extend(on_disk(&self.house.database_url(), self.house.dir.path()).await);
         places
@@ -272,6 +283,8 @@ impl Scenario {
         assert_eq!(status.code(), Some(0), "{log}");
         let mut places = self.places;
         places.push(Place::new("the server's log", &*log));
+        // The last ones are sent before it ends.
+        places.push(Place::new("the spans", self.collector.bytes()));
         places.extend(on_disk(&url, dir.path()).await);
         (log, places)
     }

@@ -3,12 +3,16 @@
 
 pub mod backup;
 pub mod binary;
+pub mod collector;
 pub mod h2_frames;
 
+pub mod cutting_proxy;
 pub mod pki;
+
 pub mod plain;
 pub mod prover;
 
+pub mod random;
 pub mod raw;
 
 pub mod trace;
@@ -26,7 +30,7 @@ use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
-    door::Limits,
+    door,
     ledger::{
         mirror::{Mirror, MirrorError},
         notary::{SigningKey, origin},
@@ -36,7 +40,7 @@ use lead_intake::{
         self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
     },
-    rpc::intake::IntakeSettings,
+    rpc::{intake::IntakeSettings, limits::Limits},
     seal::{KeyFile, KeyRing, LiveKeyRing},
     server::{Ending, Parts, Server},
     store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
@@ -269,13 +273,14 @@ impl World {
             clock: self.clock.clone(),
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
+            limits: Limits::default(),
             metrics: None,
             cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
             tls: None,
             certificates: Arc::default(),
-            limits: Limits::default(),
+            connections: door::Limits::default(),
             ending: Ending::default(),
         };
         let parts = other(parts);
