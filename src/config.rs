@@ -10,7 +10,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use jiff::{Span, SpanRelativeTo, Unit};
@@ -31,7 +30,7 @@ use crate::{
         limits::Limits,
         web::{Origin, OriginError},
     },
-    server::{DRAIN_MAX, Ending},
+    server::Ending,
     store::StoreUrl,
     telemetry::LogFormat,
 };
@@ -43,9 +42,6 @@ const LISTEN: &str = "127.0.0.1:50051";
 const ADMIN_LISTEN: &str = "127.0.0.1:9464";
 /// Most connections to PostgreSQL, if nobody says.
 const CONNECTIONS_MAX: u32 = 20;
-/// How long a balancer gets to see that the service is not ready, if nobody says: one or two of its checks.
-const STOP_WAIT: Duration = Duration::from_secs(3);
-const ENDING_SECONDS_MAX: u64 = 300;
 
 /// Flags and environment variables of the commands that use the database.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -138,7 +134,7 @@ pub struct ConfigError(String);
 struct ConfigFile {
     data_dir: Option<PathBuf>,
     #[serde(default)]
-    server: ServerSection,
+    server: server::ServerSection,
     #[serde(default)]
     tls: tls::TlsSection,
     #[serde(default)]
@@ -159,19 +155,6 @@ struct ConfigFile {
     telemetry: TelemetrySection,
     #[serde(default)]
     limits: LimitsSection,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ServerSection {
-    listen: Option<SocketAddr>,
-    admin_listen: Option<SocketAddr>,
-    insecure: Option<bool>,
-    connections_max: Option<usize>,
-    stop_wait_seconds: Option<u64>,
-    drain_seconds: Option<u64>,
-    #[serde(default)]
-    cors_origins: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -258,7 +241,7 @@ impl Config {
         };
         let (tls, certificates) = tls::tls(file.tls, listen)?;
         let insecure = listen.insecure.or(file.server.insecure).unwrap_or(false);
-        stay_private(insecure, api, admin, tls.is_some())?;
+        server::stay_private(insecure, api, admin, tls.is_some())?;
         let region = file
             .intake
             .region
@@ -281,7 +264,7 @@ impl Config {
             tls,
             certificates: Arc::new(certificates),
             api_connections_max: file.server.connections_max,
-            ending: ending(&file.server, listen)?,
+            ending: server::ending(&file.server, listen)?,
             cors_origins: file
                 .server
                 .cors_origins
@@ -305,49 +288,6 @@ impl Config {
             },
         })
     }
-}
-
-/// Beyond this machine nothing goes in the clear, unless somebody says so.
-fn stay_private(
-    insecure: bool,
-    api: SocketAddr,
-    admin: SocketAddr,
-    has_tls: bool,
-) -> Result<(), ConfigError> {
-    if insecure {
-        return Ok(());
-    }
-    if !api.ip().is_loopback() && !has_tls {
-        return Err(ConfigError(
-            "refusing to listen beyond loopback without TLS: give it a certificate ([tls]), or \
-             put a TLS proxy in front and say --insecure, or listen on 127.0.0.1"
-                .to_owned(),
-        ));
-    }
-    if !admin.ip().is_loopback() {
-        return Err(ConfigError(
-            "refusing to show metrics beyond loopback: the admin listener has no TLS and asks \
-             for no token. Say --insecure if its network is closed to others, or listen on 127.0.0.1"
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-/// How the service ends: a wait and a drain, each of a minute or two at most, or whoever stops it kills it first.
-fn ending(section: &ServerSection, listen: &ListenArgs) -> Result<Ending, ConfigError> {
-    let wait = listen.stop_wait_seconds.or(section.stop_wait_seconds);
-    let seconds = |key: &str, value: Option<u64>, default: Duration| match value {
-        None => Ok(default),
-        Some(value) if value <= ENDING_SECONDS_MAX => Ok(Duration::from_secs(value)),
-        Some(_) => Err(ConfigError(format!(
-            "server.{key} must be at most {ENDING_SECONDS_MAX}"
-        ))),
-    };
-    Ok(Ending {
-        wait: seconds("stop_wait_seconds", wait, STOP_WAIT)?,
-        drain_max: seconds("drain_seconds", section.drain_seconds, DRAIN_MAX)?,
-    })
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
@@ -478,6 +418,7 @@ fn days(key: &str, text: &str) -> Result<i64, ConfigError> {
     Ok(whole + rest)
 }
 
+mod server;
 mod tls;
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //! under way finish; who is still there at the drain's deadline is cut; what was accepted is written; the database is
 //! closed.
 
+mod ending;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::get};
@@ -17,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, service::Routes};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use self::ending::{DRAIN_MAX, Ending};
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
@@ -66,29 +69,8 @@ const ANSWER_MAX: usize = 16 * 1024 * 1024;
 const EXPORT_MAX: usize = 64 * 1024 * 1024;
 /// How long what runs beside the calls may take to end.
 const JOBS_END_MAX: Duration = Duration::from_secs(20);
-/// The longest drain, if nobody says.
-pub const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// Connections to the admin listener: probes and Prometheus.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
-
-/// How a server ends.
-#[derive(Clone, Copy, Debug)]
-pub struct Ending {
-    /// For how long calls are still taken after health said that they are not.
-    pub wait: Duration,
-    /// How long connections may take to finish after that.
-    pub drain_max: Duration,
-}
-
-impl Default for Ending {
-    /// At once: for whoever has no balancer to wait for.
-    fn default() -> Self {
-        Self {
-            wait: Duration::ZERO,
-            drain_max: DRAIN_MAX,
-        }
-    }
-}
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -205,17 +187,10 @@ impl Server {
             &SERVICES,
             stop.clone(),
         ));
-        // Probes and metrics are there to the end.
-        let (admin_stage, stage) = watch::channel(Stage::Open);
-        let admin_limits = door::Limits {
-            connections_max: ADMIN_CONNECTIONS_MAX,
-            ..self.parts.connections.clone()
-        };
-        let admin = Door::new("admin", self.admin, admin_limits);
         let under_way = UnderWay::default();
         let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready, under_way.clone());
-        let admin = tokio::spawn(admin.serve(move |_| admin_routes.clone(), stage));
-
+        // Probes and metrics are there to the end.
+        let (admin_stage, admin) = serve_admin(self.admin, &self.parts.connections, admin_routes);
         let routes = routes(&self.parts, health, &draining);
         let certificates = self.parts.certificates.clone();
         let authenticator = Arc::new(Authenticator::new(
@@ -241,17 +216,12 @@ impl Server {
         let serving = api.with_tls(self.parts.tls.clone()).serve(make, stage);
         tokio::join!(
             serving,
-            end(self.parts.ending, &stop, &draining, &api_stage)
+            ending::end(self.parts.ending, &stop, &draining, &api_stage)
         );
 
-        for job in jobs {
-            let _ = timeout(JOBS_END_MAX, job).await;
-        }
-        let _ = timeout(JOBS_END_MAX, watcher).await;
+        finish(jobs.into_iter().chain([watcher])).await;
         served.cancel();
-        if let Some(follower) = follower {
-            let _ = timeout(JOBS_END_MAX, follower).await;
-        }
+        finish(follower).await;
         store.close().await;
         // Who asks for metrics now is not waited for.
         admin_stage.send_replace(Stage::Cut);
@@ -259,24 +229,27 @@ impl Server {
     }
 }
 
-/// Ends the calls, step by step, once `stop` is cancelled.
-async fn end(
-    ending: Ending,
-    stop: &CancellationToken,
-    draining: &CancellationToken,
-    stage: &watch::Sender<Stage>,
-) {
-    stop.cancelled().await;
-    tokio::time::sleep(ending.wait).await;
-    draining.cancel();
-    stage.send_replace(Stage::Draining);
-    // A silent peer or an endless stream would hold a graceful stop for ever: so, a deadline.
-    tokio::select! {
-        () = stage.closed() => {}
-        () = tokio::time::sleep(ending.drain_max) => {
-            stage.send_replace(Stage::Cut);
-        }
+/// Waits for tasks that were told to end, for a while.
+async fn finish(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+    for task in tasks {
+        let _ = timeout(JOBS_END_MAX, task).await;
     }
+}
+
+/// Serves probes and metrics until it is told otherwise.
+fn serve_admin(
+    listener: TcpListener,
+    limits: &door::Limits,
+    routes: Router,
+) -> (watch::Sender<Stage>, JoinHandle<()>) {
+    let (told, stage) = watch::channel(Stage::Open);
+    let limits = door::Limits {
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        ..limits.clone()
+    };
+    let door = Door::new("admin", listener, limits);
+    let serving = tokio::spawn(door.serve(move |_| routes.clone(), stage));
+    (told, serving)
 }
 
 /// Starts what runs beside the calls and ends with them.

@@ -143,6 +143,7 @@ impl Door {
         };
         let guests = TaskTracker::new();
         let mut ending = stage.clone();
+        let (told, guests_stage) = watch::channel(Stage::Open);
         loop {
             let (socket, permit) = tokio::select! {
                 biased;
@@ -150,16 +151,34 @@ impl Door {
                 _ = ending.wait_for(|stage| *stage > Stage::Open) => break,
                 next = accepting.next() => next,
             };
-            let (host, make, stage) = (host.clone(), make.clone(), stage.clone());
+            let (host, make, stage) = (host.clone(), make.clone(), guests_stage.clone());
             guests.spawn(async move {
                 host.receive(socket, make, stage).await;
                 // Only now may another one come in its place.
                 drop(permit);
             });
         }
-        // The port first: who comes now goes elsewhere, and does not wait for those who are in.
-        drop(accepting);
+        // The port first: who is told to leave, and comes back at once, must find it closed, and go elsewhere.
+        drop((accepting, guests_stage));
         guests.close();
-        guests.wait().await;
+        tokio::select! {
+            () = guests.wait() => {}
+            () = pass_on(stage, &told) => guests.wait().await,
+        }
+    }
+}
+
+/// Tells the guests each stage, to the last.
+async fn pass_on(mut stage: watch::Receiver<Stage>, told: &watch::Sender<Stage>) {
+    loop {
+        let now = *stage.borrow_and_update();
+        told.send_replace(now);
+        if now == Stage::Cut {
+            return;
+        }
+        if stage.changed().await.is_err() {
+            told.send_replace(Stage::Cut);
+            return;
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::support::{
     *,
 };
 
+/// How often a stop under load is done: once, if nobody says.
+const STOPS: &str = "LEAD_INTAKE_TEST_STOPS";
+
 /// Where a program of its own keeps its leads.
 async fn database(backend: Backend) -> Option<String> {
     match backend {
@@ -76,62 +79,79 @@ async fn end_of(
     (cursor, end)
 }
 
+async fn stop_under_load(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let database = database(backend).await;
+    let server = Binary::serve(&data, &envs(database.as_ref())).await;
+    let mut callers = JoinSet::new();
+    for number in 0..16 {
+        let mut intake = IntakeServiceClient::new(server.caller(&data, "intake"));
+        callers.spawn(async move {
+            let mut acknowledged = Vec::new();
+            loop {
+                let form = form("Kari Nordmann", &format!("{number}@example.no"));
+                match intake.submit_lead(form).await {
+                    Ok(answer) => acknowledged.push(answer.into_inner().lead_id),
+                    Err(status) => return (acknowledged, status),
+                }
+            }
+        });
+    }
+    // In the middle of it: when some hundred are in the ledger.
+    eventually(async || {
+        let text = server.get("/metrics").await;
+        let written = text
+            .lines()
+            .find_map(|it| it.strip_prefix("lead_intake_ledger_entries "))?;
+        (written.parse::<f64>().unwrap() > 300.0).then_some(())
+    })
+    .await;
+    let (status, log) = server.signal("TERM").await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    let mut acknowledged = Vec::new();
+    for (of_one, end) in callers.join_all().await {
+        acknowledged.extend(of_one);
+        // Each call that was begun was answered. The one after it found the port closed, or was never sent, since the
+        // connection was going: that is what hyper's words mean.
+        let text = format!("{end:?}");
+        let found_it_closed = end.code() == Code::Unavailable && text.contains("ConnectError");
+        let was_never_sent = text.contains(r#"hyper::Error(Canceled, "connection closed")"#);
+        assert!(found_it_closed || was_never_sent, "{text}");
+    }
+    assert!(acknowledged.len() > 100);
+    let server = Binary::serve(&data, &envs(database.as_ref())).await;
+    let mut crm = pb::crm_service_client::CrmServiceClient::new(server.caller(&data, "crm"));
+    let mut stored = std::collections::HashSet::new();
+    let mut cursor = String::new();
+    loop {
+        let request = pb::PullLeadsRequest {
+            cursor,
+            page_size: 1000,
+        };
+        let page = crm.pull_leads(request).await.unwrap().into_inner();
+        stored.extend(page.changes.into_iter().map(|change| change.lead_id));
+        cursor = page.next_cursor;
+        if !page.has_more {
+            break;
+        }
+    }
+    let missing = acknowledged
+        .iter()
+        .filter(|id| !stored.contains(*id))
+        .count();
+    assert_eq!(missing, 0, "of {}", acknowledged.len());
+    server.signal("TERM").await;
+}
+
 on_both! {
     /// G1: a stop under load loses nothing that was acknowledged, fails no call that it had begun, and ends well.
+    /// `.ci/soak` does it fifty times.
     async fn g1_a_stop_under_load_loses_nothing(backend: Backend) {
-        let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        let database = database(backend).await;
-        let server = Binary::serve(&data, &envs(database.as_ref())).await;
-        let mut callers = JoinSet::new();
-        for number in 0..16 {
-            let mut intake = IntakeServiceClient::new(server.caller(&data, "intake"));
-            callers.spawn(async move {
-                let mut acknowledged = Vec::new();
-                loop {
-                    let form = form("Kari Nordmann", &format!("{number}@example.no"));
-                    match intake.submit_lead(form).await {
-                        Ok(answer) => acknowledged.push(answer.into_inner().lead_id),
-                        Err(status) => return (acknowledged, status),
-                    }
-                }
-            });
+        let stops = std::env::var(STOPS).map_or(1, |stops| stops.parse().unwrap());
+        for _ in 0..stops {
+            stop_under_load(backend).await;
         }
-        // In the middle of it: when some hundred are in the ledger.
-        eventually(async || {
-            let text = server.get("/metrics").await;
-            let written = text.lines().find_map(|it| it.strip_prefix("lead_intake_ledger_entries "))?;
-            (written.parse::<f64>().unwrap() > 300.0).then_some(())
-        })
-        .await;
-        let (status, log) = server.signal("TERM").await;
-        assert_eq!(status.code(), Some(0), "{log}");
-        let mut acknowledged = Vec::new();
-        for (of_one, end) in callers.join_all().await {
-            acknowledged.extend(of_one);
-            // Nobody was refused for a reason of theirs: the door was closed, or the connection gone.
-            assert!(
-                matches!(end.code(), Code::Unavailable | Code::Unknown | Code::Cancelled),
-                "{end:?}"
-            );
-        }
-        assert!(acknowledged.len() > 100);
-        let server = Binary::serve(&data, &envs(database.as_ref())).await;
-        let mut crm = pb::crm_service_client::CrmServiceClient::new(server.caller(&data, "crm"));
-        let mut stored = std::collections::HashSet::new();
-        let mut cursor = String::new();
-        loop {
-            let request = pb::PullLeadsRequest { cursor, page_size: 1000 };
-            let page = crm.pull_leads(request).await.unwrap().into_inner();
-            stored.extend(page.changes.into_iter().map(|change| change.lead_id));
-            cursor = page.next_cursor;
-            if !page.has_more {
-                break;
-            }
-        }
-        let missing = acknowledged.iter().filter(|id| !stored.contains(*id)).count();
-        assert_eq!(missing, 0, "of {}", acknowledged.len());
-        server.signal("TERM").await;
     }
 
     /// G3: health first, while calls are still taken; then the door closes and streams end with a cursor to go on from;
