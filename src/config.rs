@@ -157,6 +157,7 @@ struct ConfigFile {
     log: LogSection,
     #[serde(default)]
     telemetry: TelemetrySection,
+    #[serde(default)]
     limits: LimitsSection,
 }
 
