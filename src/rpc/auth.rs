@@ -26,7 +26,7 @@ use self::certificate::{Certificates, Certified};
 pub(super) use self::tokens::TRUST;
 use self::tokens::{Key, Known, Tokens};
 use super::{
-    limits::{Limits, Taken},
+    limits::{self, Limits, Taken},
     status::Refusal,
 };
 use crate::{
@@ -314,16 +314,20 @@ where
                 Err(status) => return Ok(status.into_http()),
             };
             let role = caller.role;
-            // Held until the answer begins: what a stream takes after that is counted as a stream.
-            let place = caller.known.allowance.call();
-            let mut response = match &place {
-                Err(status) => status.clone().into_http(),
+            let is_stream = limits::is_stream(path);
+            let mut response = match caller.known.allowance.call() {
+                Err(status) => status.into_http(),
                 Ok(_) if !roles.contains(&role) => {
                     Status::from(Refusal::RoleNotAllowed).into_http()
                 }
-                Ok(_) => {
+                Ok(place) => {
                     request.extensions_mut().insert(caller);
-                    inner.call(request).await?
+                    let mut response = inner.call(request).await?;
+                    // Of a stream the call ends where it begins: from then on it is counted as a stream.
+                    if !is_stream {
+                        limits::hold(&mut response, place);
+                    }
+                    response
                 }
             };
             response.extensions_mut().insert(role);

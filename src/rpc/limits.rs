@@ -19,7 +19,32 @@ pub use self::{
     timeout::{GRPC_TIMEOUT, from_millis},
 };
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use http::Response;
+
+/// The methods that answer with a stream. What they take is counted otherwise, and for longer than a call.
+const STREAMS: [&str; 1] = ["/leadintake.v1.CrmService/StreamLeads"];
+
+/// Whether a method answers with a stream.
+pub(super) fn is_stream(path: &str) -> bool {
+    STREAMS.contains(&path)
+}
+
+/// A call's place among all, with its answer's extensions: an answer that nobody reads lies here, and takes room, for as
+/// long as its reader likes. The outermost layer keeps them with the bytes, until these are sent ([`super::observe`]).
+#[derive(Clone)]
+struct HeldOfAll(#[expect(dead_code, reason = "held, to be dropped")] Arc<Taken>);
+
+/// The same, of its client.
+#[derive(Clone)]
+struct HeldOfClient(#[expect(dead_code, reason = "held, to be dropped")] Arc<Taken>);
+
+/// Keeps a client's place with the answer to its call.
+pub(super) fn hold<B>(response: &mut Response<B>, place: Taken) {
+    let held = HeldOfClient(Arc::new(place));
+    response.extensions_mut().insert(held);
+}
 
 /// The limits of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +109,25 @@ impl Limits {
             client_streams_max: usize::MAX,
             unknown_tokens: None,
             ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream that is added to the contract is counted as one.
+    #[test]
+    fn the_streams_are_those_of_the_contract() {
+        let pool = prost_reflect::DescriptorPool::decode(crate::pb::DESCRIPTORS).unwrap();
+        let ours = pool
+            .services()
+            .filter(|service| service.package_name() == "leadintake.v1");
+        for method in ours.flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            let streams = method.is_server_streaming() || method.is_client_streaming();
+            assert_eq!(is_stream(&path), streams, "{path}");
         }
     }
 }

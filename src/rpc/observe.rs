@@ -179,6 +179,7 @@ where
             method,
             role: None,
             start: Instant::now(),
+            held: Arc::default(),
             trace,
         };
         // The inner services begin their work in `call`, so that is inside the scope too.
@@ -200,6 +201,8 @@ struct Call {
     method: Option<Arc<Method>>,
     role: Option<Role>,
     start: Instant,
+    /// What the inner layers hold for as long as the answer is here.
+    held: Arc<http::Extensions>,
     trace: Option<Box<Trace>>,
 }
 
@@ -243,12 +246,13 @@ impl Call {
     }
 }
 
-fn finish<B>(response: Response<B>, mut call: Call) -> Response<Body>
+fn finish<B>(mut response: Response<B>, mut call: Call) -> Response<Body>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     call.role = response.extensions().get().copied();
+    call.held = Arc::new(std::mem::take(response.extensions_mut()));
     let id = call.id.text();
     let known = call.method.as_ref().is_some_and(|method| method.is_known());
     let mut response = match status_of(response.headers()) {
@@ -278,6 +282,21 @@ where
     response
 }
 
+/// These bytes, which hold what their call holds: HTTP/2 has taken them long before its peer does, if the peer's window
+/// is shut.
+fn kept(data: Bytes, held: &Arc<http::Extensions>) -> Bytes {
+    struct Kept(
+        Bytes,
+        #[expect(dead_code, reason = "held, to be dropped")] Arc<http::Extensions>,
+    );
+    impl AsRef<[u8]> for Kept {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Kept(data, held.clone()))
+}
+
 /// A body whose trailers, or whose early end, end the call.
 struct ObservedBody<B> {
     inner: Pin<Box<B>>,
@@ -299,7 +318,7 @@ impl<B: HttpBody<Data = Bytes>> HttpBody for ObservedBody<B> {
             return Poll::Ready(frame);
         };
         Poll::Ready(Some(Ok(match frame.into_trailers() {
-            Err(data) => data,
+            Err(frame) => frame.map_data(|data| kept(data, &self.call.held)),
             Ok(trailers) => {
                 let (trailers, status) = constant_trailers(trailers);
                 self.reason = status.as_ref().and_then(refusals::reason_of);

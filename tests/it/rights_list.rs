@@ -56,3 +56,24 @@ fn the_list_of_rights_names_every_test() {
         .collect();
     assert!(unlisted.is_empty(), "not in docs/rights.md: {unlisted:?}");
 }
+
+/// Every test that the threat model names is there.
+#[test]
+fn the_threat_model_names_tests_that_are_there() {
+    let model = include_str!("../../docs/security.md");
+    // The rows that go on with somebody begin with an empty column.
+    let rows = model.lines().filter(|line| line.matches('|').count() == 6);
+    let tests: BTreeSet<String> = rows
+        .filter_map(|line| line.trim_end_matches([' ', '|']).rsplit_once('|'))
+        .flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2))
+        .filter(|name| *name != "cargo deny" && *name != ".ci/run")
+        .map(str::to_owned)
+        .collect();
+    assert!(tests.len() > 30, "{tests:?}");
+    let functions = functions();
+    let gone: Vec<_> = tests.difference(&functions).collect();
+    assert!(
+        gone.is_empty(),
+        "in docs/security.md, and no test: {gone:?}"
+    );
+}

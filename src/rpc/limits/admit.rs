@@ -5,6 +5,7 @@
 //! then not known, but of what was refused here it is known that it was not.
 
 use std::{
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,8 +18,9 @@ use tower::{Layer, Service};
 
 use super::{
     super::status::{LATER_IN, Refusal},
-    Limits, UnderWay,
+    HeldOfAll, Limits, UnderWay,
     allowance::{Taken, spread},
+    is_stream,
     timeout::asked,
 };
 
@@ -124,12 +126,19 @@ where
             Err(status) => Either::Left(ready(Ok(status.into_http()))),
             Ok(None) => Either::Right(Either::Left(self.inner.call(request))),
             Ok(Some((place, time))) => {
+                let is_stream = is_stream(request.uri().path());
                 let answer = timeout(time, self.inner.call(request));
                 Either::Right(Either::Right(Box::pin(async move {
-                    let answer = answer.await;
-                    drop(place);
+                    let mut answer = answer.await.unwrap_or_else(|_| {
+                        Ok(Status::from(Refusal::DeadlineExceeded).into_http())
+                    });
+                    if let Ok(response) = &mut answer
+                        && !is_stream
+                    {
+                        let held = HeldOfAll(Arc::new(place));
+                        response.extensions_mut().insert(held);
+                    }
                     answer
-                        .unwrap_or_else(|_| Ok(Status::from(Refusal::DeadlineExceeded).into_http()))
                 })))
             }
         }

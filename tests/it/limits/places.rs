@@ -1,5 +1,6 @@
 //! Places among the calls under way: of all, of one client, and those that are kept for people's rights.
 
+use bytes::Bytes;
 use lead_intake::{
     pb,
     rpc::limits::{CallsPerSecond, Limits},
@@ -7,6 +8,7 @@ use lead_intake::{
 };
 use serde_json::json;
 use tokio::task::JoinSet;
+use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{Held, NOTICE, assert_refused, intake_as, notice, start};
@@ -91,6 +93,49 @@ on_both! {
         held.release().await;
         assert_eq!(pending.join_all().await.len(), 2);
         notice(&mut intake).await.unwrap();
+        replica.stop().await;
+    }
+
+    /// O4: an answer that its reader does not take keeps its place, so that a client can make so many of them lie here and no
+    /// more; with the reader, or its connection, the place is free.
+    async fn o4_an_answer_that_is_not_read_keeps_its_place(backend: Backend) {
+        let world = World::new(backend).await;
+        let replica = start(&world, Limits { client_calls_max: 2, ..Limits::default() }).await;
+        let name = "Kari Nordmann ".repeat(14);
+        for number in 0..60 {
+            let form = form(name.trim(), &format!("unread-{number}@example.no"));
+            crate::steps::submit(&replica, form).await;
+        }
+        // A window that is far smaller than the answer.
+        let endpoint = Endpoint::from_shared(format!("http://{}", replica.api)).unwrap();
+        let small = endpoint.initial_stream_window_size(4 * 1024).connect_lazy();
+        let begin = async || {
+            let mut request = tonic::Request::new(Bytes::new());
+            *request.metadata_mut() = raw::bearer(replica.token(Role::Crm));
+            let mut grpc = tonic::client::Grpc::new(small.clone());
+            grpc.ready().await.unwrap();
+            let pull = "/leadintake.v1.CrmService/PullLeads".parse().unwrap();
+            // Gives the answer's beginning; nothing more is asked for.
+            grpc.server_streaming(request, pull, raw::BytesCodec).await
+        };
+        let mut unread = vec![begin().await.unwrap(), begin().await.unwrap()];
+        for _ in 0..3 {
+            assert_refused(&begin().await.unwrap_err(), "CLIENT_CALLS_MAX");
+            assert_refused(&pull(&mut replica.crm(), "", 1).await.unwrap_err(), "CLIENT_CALLS_MAX");
+        }
+        // Others have theirs.
+        notice(&mut replica.intake()).await.unwrap();
+        let mut read = unread.pop().unwrap().into_inner();
+        assert!(read.message().await.unwrap().unwrap().len() > 8 * 1024);
+        assert!(read.message().await.unwrap().is_none());
+        eventually(async || pull(&mut replica.crm(), "", 1).await.ok()).await;
+        let again = eventually(async || begin().await.ok()).await;
+        drop((again, unread));
+        eventually(async || {
+            let (one, other) = (begin().await.ok()?, begin().await.ok()?);
+            Some((one, other))
+        })
+        .await;
         replica.stop().await;
     }
 
