@@ -99,6 +99,8 @@ impl TlsFiles {
             .with_client_cert_verifier(self.verifier(provider)?)
             .with_single_cert(chain, key)
             .map_err(unusable)?;
+        // With 1.2 the strongest that both speak, whatever the client would like better.
+        config.ignore_client_order = true;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         Ok(Loaded {
             config: Arc::new(config),
