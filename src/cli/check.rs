@@ -9,7 +9,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Verdict, print, say, setup};
+use super::{Verdict, connect, print, say, setup};
 use crate::{
     clock::{Clock as _, SystemClock},
     config::{Config, ConfigArgs},
@@ -33,16 +33,19 @@ pub(super) struct HealthArgs {
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) async fn health(args: &HealthArgs) -> anyhow::Result<Verdict> {
-    let endpoint = Endpoint::from_shared(args.url.clone())?
+    let endpoint = Endpoint::from_shared(args.url.clone());
+    let endpoint = endpoint
+        .with_context(|| connect::not_a_url(&args.url))?
         .connect_timeout(HEALTH_TIMEOUT)
         .timeout(HEALTH_TIMEOUT);
     let channel = endpoint
         .connect()
         .await
-        .with_context(|| format!("{} does not answer", args.url))?;
+        .map_err(|_| connect::unreachable(&args.url))?;
     let answer = HealthClient::new(channel)
         .check(HealthCheckRequest::default())
-        .await?;
+        .await
+        .map_err(|_| connect::another(&args.url))?;
     let serving = answer.into_inner().status() == ServingStatus::Serving;
     print(if serving { "serving" } else { "not serving" })?;
     Ok(if serving { Verdict::Yes } else { Verdict::No })

@@ -94,18 +94,18 @@ impl ConnectArgs {
             .endpoint()?
             .connect()
             .await
-            .map_err(|_| self.unreachable())?;
+            .map_err(|_| unreachable(&self.url))?;
         Ok(Session {
             caller: InterceptedService::new(channel, Bearer(header)),
             source,
+            role,
             url: self.url.clone(),
         })
     }
 
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
         let url = &self.url;
-        let endpoint = Endpoint::from_shared(url.clone())
-            .with_context(|| format!("{url} is not a URL such as http://127.0.0.1:50051"))?;
+        let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| anyhow!(not_a_url(url)))?;
         let uri = endpoint.uri();
         match uri.scheme_str() {
             Some("http") => {}
@@ -113,7 +113,7 @@ impl ConnectArgs {
                 "{url}: this client speaks plain http only: call the service on its own machine, \
                  or through a tunnel"
             ),
-            _ => bail!("{url} is not a URL such as http://127.0.0.1:50051"),
+            _ => bail!(not_a_url(url)),
         }
         let host = uri.host().unwrap_or_default();
         if !is_loopback(host) {
@@ -125,13 +125,6 @@ impl ConnectArgs {
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true))
-    }
-
-    fn unreachable(&self) -> anyhow::Error {
-        anyhow!(
-            "nothing answers at {}\n  start the service with `lead-intake serve`, or say where it is: --url",
-            self.url
-        )
     }
 
     /// The token, and where it came from.
@@ -158,6 +151,26 @@ impl ConnectArgs {
     }
 }
 
+/// What is said of a URL that is none.
+pub(super) fn not_a_url(url: &str) -> String {
+    format!("{url} is not a URL such as http://127.0.0.1:50051")
+}
+
+/// What is said where nothing listens.
+pub(super) fn unreachable(url: &str) -> anyhow::Error {
+    anyhow!(
+        "nothing answers at {url}\n  start the service with `lead-intake serve`, or say where it is: --url"
+    )
+}
+
+/// What is said where something else listens. Its own words stay out: nobody knows whose they are.
+pub(super) fn another(url: &str) -> anyhow::Error {
+    anyhow!(
+        "what answers at {url} is not the API of lead-intake: another program, or the port of its metrics\n  \
+         `lead-intake serve` says where it listens: --url"
+    )
+}
+
 /// Whether the host is this machine.
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -171,6 +184,7 @@ fn is_loopback(host: &str) -> bool {
 pub(super) struct Session {
     caller: Caller,
     source: String,
+    role: Role,
     url: String,
 }
 
@@ -202,6 +216,15 @@ impl Session {
     pub(super) fn refused(&self, status: &Status) -> anyhow::Error {
         let details = status.get_error_details();
         let reason = details.error_info().map(|info| clean(&info.reason));
+        // Every refusal of ours has a reason; these are what a client makes of an answer that is none of gRPC.
+        if reason.is_none()
+            && matches!(
+                status.code(),
+                Code::Unimplemented | Code::Internal | Code::Unknown
+            )
+        {
+            return another(&self.url);
+        }
         let code = || status.code().description().to_owned();
         let message = clean(status.message());
         let mut lines = vec![format!(
@@ -216,7 +239,11 @@ impl Session {
         lines.extend(reason.as_deref().and_then(next_step).map(str::to_owned));
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => {
-                lines.push(format!("the token came from {}", self.source));
+                let (source, role) = (&self.source, self.role);
+                lines.push(format!(
+                    "the token came from {source}; this takes one of the role {role}, as `lead-intake client add NAME \
+                     --role {role}` makes it"
+                ));
             }
             Code::Unavailable if reason.is_none() => {
                 lines.push(format!("does the service at {} still run?", self.url));
@@ -233,6 +260,9 @@ impl Session {
 /// What to do after a refusal, where the server's own text cannot name the command.
 fn next_step(reason: &str) -> Option<&'static str> {
     match reason {
+        "CURSOR_INVALID" => Some(
+            "`lead-intake pull` without --cursor goes on from what was acknowledged, and tells the next",
+        ),
         "LEAD_NOT_FOUND" => Some("`lead-intake find` shows the leads of a person"),
         "LEAD_RESTRICTED" => Some("end the other reasons first: `lead-intake lift`"),
         "NOT_A_CANDIDATE" => Some("`lead-intake find` shows the candidates"),
