@@ -3,15 +3,20 @@
 //! Unknown keys are errors. Secrets come by file or environment, never by flag, where others on the machine
 //! would see them. With a file, the operator decides: it must name the controller and the retention limit.
 
+mod limits;
+
 use std::{
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use jiff::{Span, SpanRelativeTo, Unit};
 use serde::Deserialize;
 
+use self::limits::LimitsSection;
 use crate::{
     domain::{
         contact::Region,
@@ -19,10 +24,14 @@ use crate::{
         notice::Controller,
         retention::{GraceDays, MAX_AGE_DAYS_CAP, RetentionPolicy},
     },
+    door::TlsFiles,
     rpc::{
+        auth::certificate::Certificates,
         intake::IntakeSettings,
+        limits::Limits,
         web::{Origin, OriginError},
     },
+    server::{DRAIN_MAX, Ending},
     store::StoreUrl,
     telemetry::LogFormat,
 };
@@ -34,6 +43,9 @@ const LISTEN: &str = "127.0.0.1:50051";
 const ADMIN_LISTEN: &str = "127.0.0.1:9464";
 /// Most connections to PostgreSQL, if nobody says.
 const CONNECTIONS_MAX: u32 = 20;
+/// How long a balancer gets to see that the service is not ready, if nobody says: one or two of its checks.
+const STOP_WAIT: Duration = Duration::from_secs(3);
+const ENDING_SECONDS_MAX: u64 = 300;
 
 /// Flags and environment variables of the commands that use the database.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -55,9 +67,21 @@ pub struct ListenArgs {
     /// Address of metrics and probes [default: 127.0.0.1:9464]
     #[arg(long, env = "LEAD_INTAKE_ADMIN_LISTEN", value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
-    /// Listen beyond loopback without TLS: something in front must provide it
+    /// Listen beyond loopback in the clear: something in front must provide it
     #[arg(long, env = "LEAD_INTAKE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true")]
     pub insecure: Option<bool>,
+    /// Certificate of the service, and what leads to its authority, as PEM
+    #[arg(long, env = "LEAD_INTAKE_TLS_CERTIFICATE", value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key, as PEM
+    #[arg(long, env = "LEAD_INTAKE_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Seconds for which calls are still taken after SIGTERM, while health says that they are not [default: 3]
+    #[arg(long, env = "LEAD_INTAKE_STOP_WAIT_SECONDS", value_name = "SECONDS")]
+    pub stop_wait_seconds: Option<u64>,
+    /// Whether calls beyond [limits] are refused: false to measure what the service can do [default: true]
+    #[arg(long, env = "LEAD_INTAKE_LIMITS", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
+    pub limits: Option<bool>,
 }
 
 /// The settings in force.
@@ -75,6 +99,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of metrics and probes.
     pub admin_listen: SocketAddr,
+    /// TLS on the API, if there is any.
+    pub tls: Option<TlsFiles>,
+    /// Whose certificates stand for a client.
+    pub certificates: Arc<Certificates>,
+    /// Most connections to the API at once, if somebody says.
+    pub api_connections_max: Option<usize>,
+    /// How the service ends.
+    pub ending: Ending,
     /// Origins whose pages may call: none, unless somebody says.
     pub cors_origins: Vec<Origin>,
     /// How logs are written.
@@ -83,6 +115,8 @@ pub struct Config {
     pub traces: Option<TracesSettings>,
     /// What the services need.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
 }
 
 /// Where traces go.
@@ -106,6 +140,8 @@ struct ConfigFile {
     #[serde(default)]
     server: ServerSection,
     #[serde(default)]
+    tls: tls::TlsSection,
+    #[serde(default)]
     database: DatabaseSection,
     #[serde(default)]
     mirror: MirrorSection,
@@ -121,6 +157,7 @@ struct ConfigFile {
     log: LogSection,
     #[serde(default)]
     telemetry: TelemetrySection,
+    limits: LimitsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -129,6 +166,9 @@ struct ServerSection {
     listen: Option<SocketAddr>,
     admin_listen: Option<SocketAddr>,
     insecure: Option<bool>,
+    connections_max: Option<usize>,
+    stop_wait_seconds: Option<u64>,
+    drain_seconds: Option<u64>,
     #[serde(default)]
     cors_origins: Vec<String>,
 }
@@ -215,15 +255,9 @@ impl Config {
         let (Ok(api), Ok(admin)) = (api, admin) else {
             return Err(ConfigError("an address is not one".to_owned()));
         };
+        let (tls, certificates) = tls::tls(file.tls, listen)?;
         let insecure = listen.insecure.or(file.server.insecure).unwrap_or(false);
-        let is_local = api.ip().is_loopback() && admin.ip().is_loopback();
-        if !insecure && !is_local {
-            return Err(ConfigError(
-                "refusing to listen beyond loopback without TLS: put a TLS proxy in front and \
-                 say --insecure, or listen on 127.0.0.1"
-                    .to_owned(),
-            ));
-        }
+        stay_private(insecure, api, admin, tls.is_some())?;
         let region = file
             .intake
             .region
@@ -243,6 +277,10 @@ impl Config {
                 .max(4),
             listen: api,
             admin_listen: admin,
+            tls,
+            certificates: Arc::new(certificates),
+            api_connections_max: file.server.connections_max,
+            ending: ending(&file.server, listen)?,
             cors_origins: file
                 .server
                 .cors_origins
@@ -252,6 +290,7 @@ impl Config {
                 .map_err(|error| ConfigError(format!("server.cors_origins: {error}")))?,
             log_format: file.log.format,
             traces: traces(&file.telemetry)?,
+            limits: limits::limits(&file.limits, listen.limits)?,
             settings: IntakeSettings {
                 controller: file.controller.unwrap_or_default(),
                 region: region
@@ -270,6 +309,49 @@ impl Config {
 fn read(what: &str, path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("cannot read {what} in {}: {error}", path.display())))
+}
+
+/// Beyond this machine nothing goes in the clear, unless somebody says so.
+fn stay_private(
+    insecure: bool,
+    api: SocketAddr,
+    admin: SocketAddr,
+    has_tls: bool,
+) -> Result<(), ConfigError> {
+    if insecure {
+        return Ok(());
+    }
+    if !api.ip().is_loopback() && !has_tls {
+        return Err(ConfigError(
+            "refusing to listen beyond loopback without TLS: give it a certificate ([tls]), or \
+             put a TLS proxy in front and say --insecure, or listen on 127.0.0.1"
+                .to_owned(),
+        ));
+    }
+    if !admin.ip().is_loopback() {
+        return Err(ConfigError(
+            "refusing to show metrics beyond loopback: the admin listener has no TLS and asks \
+             for no token. Say --insecure if its network is closed to others, or listen on 127.0.0.1"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// How the service ends: a wait and a drain, each of a minute or two at most, or whoever stops it kills it first.
+fn ending(section: &ServerSection, listen: &ListenArgs) -> Result<Ending, ConfigError> {
+    let wait = listen.stop_wait_seconds.or(section.stop_wait_seconds);
+    let seconds = |key: &str, value: Option<u64>, default: Duration| match value {
+        None => Ok(default),
+        Some(value) if value <= ENDING_SECONDS_MAX => Ok(Duration::from_secs(value)),
+        Some(_) => Err(ConfigError(format!(
+            "server.{key} must be at most {ENDING_SECONDS_MAX}"
+        ))),
+    };
+    Ok(Ending {
+        wait: seconds("stop_wait_seconds", wait, STOP_WAIT)?,
+        drain_max: seconds("drain_seconds", section.drain_seconds, DRAIN_MAX)?,
+    })
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
@@ -403,6 +485,8 @@ fn days(key: &str, text: &str) -> Result<i64, ConfigError> {
     let rest = rest as i64;
     Ok(whole + rest)
 }
+
+mod tls;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! The map of the house, and the one direction in which its parts know each other:
 //!
 //! ```text
-//! main → cli, server → rpc, jobs → ledger, store, seal, export → domain
+//! main → cli, server → door, rpc, jobs → ledger, store, seal, export → domain
 //! ```
 //!
 //! - [`domain`]: the rules, as plain types. No database, no wire, no clock.
@@ -12,8 +12,9 @@
 //! - [`store`]: the only part that knows SQL; a trait for each capability, one generic body.
 //! - [`export`]: documents for people.
 //! - [`rpc`]: a file for each service; conversions, errors, access.
+//! - [`door`]: connections, from the accept to the last byte. Knows nothing of calls.
 //! - [`server`]: wiring, listeners, health, shutdown. [`jobs`]: what runs beside the calls.
-//! - [`config`], [`clock`], [`telemetry`]: what comes from outside.
+//! - [`config`], [`clock`], [`telemetry`]: what comes from outside. [`process`]: what gets out of memory: nothing.
 //! - [`cli`]: the commands.
 //!
 //! `docs/architecture.md` walks one lead in and one out.
@@ -22,10 +23,12 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod door;
 pub mod export;
 pub mod jobs;
 pub mod ledger;
 pub mod pb;
+pub mod process;
 pub mod rpc;
 pub mod seal;
 pub mod server;

@@ -1,23 +1,26 @@
 //! The server: wiring, listeners, health, shutdown.
 //!
 //! [`Server::bind`] takes addresses (port 0 for any) and makes everything ready; [`Server::run`] serves until
-//! its token is cancelled: health goes to `NOT_SERVING`, streams end with a cursor to resume from, calls under way
-//! finish, what was accepted is written, the database is closed.
+//! its token is cancelled. Then, in this order: health goes to `NOT_SERVING`; for a while calls are still taken, so that
+//! a balancer can look ([`Ending::wait`]); no connection is accepted any more, streams end with a cursor to resume from, calls
+//! under way finish; who is still there at the drain's deadline is cut; what was accepted is written; the database is
+//! closed.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::get};
+use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost_reflect::DescriptorPool;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::server::TcpIncoming};
-use tonic_health::server::HealthReporter;
+use tonic::{body::Body, service::Routes};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
+    door::{self, Door, Peer, Stage, Tls},
     export::Exporter,
     jobs,
     ledger::{mirror::Witness, prover::SharedProver},
@@ -26,10 +29,14 @@ use crate::{
         ledger_service_server::LedgerServiceServer, privacy_service_server::PrivacyServiceServer,
     },
     rpc::{
-        auth::{Access, AuthLayer, Authenticator},
+        auth::{
+            Access, AuthLayer, Authenticator,
+            certificate::{Certificates, OfPeer},
+        },
         crm::Crm,
         intake::{Intake, IntakeSettings},
         ledger::Ledger,
+        limits::{AdmitLayer, Limits, UnderWay},
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
         proof::Proofs,
@@ -57,8 +64,31 @@ const MESSAGE_MAX: usize = 64 * 1024;
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 /// The largest answer to privacy tooling: a copy of ten thousand leads with their recipients.
 const EXPORT_MAX: usize = 64 * 1024 * 1024;
-/// How long calls under way may take to finish when the server stops.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long what runs beside the calls may take to end.
+const JOBS_END_MAX: Duration = Duration::from_secs(20);
+/// The longest drain, if nobody says.
+pub const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// Connections to the admin listener: probes and Prometheus.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// For how long calls are still taken after health said that they are not.
+    pub wait: Duration,
+    /// How long connections may take to finish after that.
+    pub drain_max: Duration,
+}
+
+impl Default for Ending {
+    /// At once: for whoever has no balancer to wait for.
+    fn default() -> Self {
+        Self {
+            wait: Duration::ZERO,
+            drain_max: DRAIN_MAX,
+        }
+    }
+}
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -77,6 +107,8 @@ pub struct Parts {
     pub notices: Arc<NoticeRegistry>,
     /// What the operator decides.
     pub settings: IntakeSettings,
+    /// What calls and clients may take.
+    pub limits: Limits,
     /// Metrics to show, if this process collects them.
     pub metrics: Option<PrometheusHandle>,
     /// Origins whose pages may call.
@@ -85,6 +117,14 @@ pub struct Parts {
     pub reflection: bool,
     /// The wait between two rounds of the sweep: [`crate::domain::sweep::SWEEP_EVERY`], but for tests.
     pub sweep_every: Duration,
+    /// TLS, if the service has it.
+    pub tls: Option<Arc<Tls>>,
+    /// Whose certificates stand for a client.
+    pub certificates: Arc<Certificates>,
+    /// What connections may do.
+    pub connections: door::Limits,
+    /// How it ends.
+    pub ending: Ending,
 }
 
 /// A server that is bound and ready to run.
@@ -160,79 +200,109 @@ impl Server {
     }
 
     /// Serves until `stop` is cancelled, then finishes what is under way.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
+    pub async fn run(mut self, stop: CancellationToken) {
         let (reporter, health) = tonic_health::server::health_reporter();
         let (ready, is_ready) = watch::channel(false);
         let store = self.parts.store.clone();
+        // Cancelled when nothing new is begun any more.
+        let draining = CancellationToken::new();
         // Ends after everything else, so that the mirror has it all.
         let served = CancellationToken::new();
         let follower = jobs::Follower::new(store.clone(), self.parts.witness.take());
         let follower = follower.map(|it| tokio::spawn(it.run(served.clone())));
-        let mut jobs = start_jobs(&self.parts, reporter, ready, &stop);
-        let admin = admin_routes(self.parts.metrics.clone(), is_ready);
-        jobs.push(tokio::spawn(serve_admin(self.admin, admin, stop.clone())));
-        let routes = routes(&self.parts, health, &stop);
-        let authenticator = Arc::new(Authenticator::new(store.clone(), self.parts.clock.clone()));
-        let layers = tower::ServiceBuilder::new()
+        let jobs = start_jobs(&self.parts, &draining);
+        // The first to hear of the end.
+        let watcher = tokio::spawn(jobs::watch_health(
+            store.clone(),
+            self.parts.keys.clone(),
+            reporter,
+            ready,
+            &SERVICES,
+            stop.clone(),
+        ));
+        // Probes and metrics are there to the end.
+        let (admin_stage, stage) = watch::channel(Stage::Open);
+        let admin_limits = door::Limits {
+            connections_max: ADMIN_CONNECTIONS_MAX,
+            ..self.parts.connections.clone()
+        };
+        let admin = Door::new("admin", self.admin, admin_limits);
+        let under_way = UnderWay::default();
+        let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready, under_way.clone());
+        let admin = tokio::spawn(admin.serve(move |_| admin_routes.clone(), stage));
+
+        let routes = routes(&self.parts, health, &draining);
+        let certificates = self.parts.certificates.clone();
+        let authenticator = Arc::new(Authenticator::new(
+            store.clone(),
+            self.parts.clock.clone(),
+            certificates.clone(),
+            &self.parts.limits,
+        ));
+        let service = tower::ServiceBuilder::new()
+            .map_request(|request: http::Request<Incoming>| request.map(Body::new))
             .option_layer(cors(&self.parts.cors_origins))
             .layer(self.web)
             .layer(ObserveLayer::new(&self.access))
             .layer(CatchPanicLayer::custom(|_| {
-                tonic::Status::from(Refusal::Internal).into_http::<tonic::body::Body>()
+                tonic::Status::from(Refusal::Internal).into_http::<Body>()
             }))
-            .layer(AuthLayer::new(self.access, authenticator));
-        let serving = transport()
-            .layer(layers)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.api).with_nodelay(Some(true)),
-                stop.clone().cancelled_owned(),
-            );
-        // A silent peer or an endless stream would hold a graceful stop for ever: so, a deadline.
-        let drained = async {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        let result = tokio::select! {
-            result = serving => result,
-            () = drained => Ok(()),
-        };
-        stop.cancel();
+            .layer(AdmitLayer::new(&self.parts.limits, under_way))
+            .layer(AuthLayer::new(self.access, authenticator))
+            .service(routes.prepare());
+        let (api_stage, stage) = watch::channel(Stage::Open);
+        let api = Door::new("api", self.api, self.parts.connections.clone());
+        let make = move |peer: Peer| OfPeer::new(service.clone(), certificates.of(&peer.names));
+        let serving = api.with_tls(self.parts.tls.clone()).serve(make, stage);
+        tokio::join!(
+            serving,
+            end(self.parts.ending, &stop, &draining, &api_stage)
+        );
+
         for job in jobs {
-            let _ = timeout(DRAIN, job).await;
+            let _ = timeout(JOBS_END_MAX, job).await;
         }
+        let _ = timeout(JOBS_END_MAX, watcher).await;
         served.cancel();
         if let Some(follower) = follower {
-            let _ = timeout(DRAIN, follower).await;
+            let _ = timeout(JOBS_END_MAX, follower).await;
         }
         store.close().await;
-        result
+        // Who asks for metrics now is not waited for.
+        admin_stage.send_replace(Stage::Cut);
+        let _ = admin.await;
+    }
+}
+
+/// Ends the calls, step by step, once `stop` is cancelled.
+async fn end(
+    ending: Ending,
+    stop: &CancellationToken,
+    draining: &CancellationToken,
+    stage: &watch::Sender<Stage>,
+) {
+    stop.cancelled().await;
+    tokio::time::sleep(ending.wait).await;
+    draining.cancel();
+    stage.send_replace(Stage::Draining);
+    // A silent peer or an endless stream would hold a graceful stop for ever: so, a deadline.
+    tokio::select! {
+        () = stage.closed() => {}
+        () = tokio::time::sleep(ending.drain_max) => {
+            stage.send_replace(Stage::Cut);
+        }
     }
 }
 
 /// Starts what runs beside the calls and ends with them.
-fn start_jobs(
-    parts: &Parts,
-    reporter: HealthReporter,
-    ready: watch::Sender<bool>,
-    stop: &CancellationToken,
-) -> Vec<JoinHandle<()>> {
+fn start_jobs(parts: &Parts, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     let (store, keys, clock) = (&parts.store, &parts.keys, &parts.clock);
     let sweeper = jobs::Sweeper {
         store: store.clone(),
         clock: clock.clone(),
         policy: parts.settings.retention,
     };
-    let health = jobs::watch_health(
-        store.clone(),
-        keys.clone(),
-        reporter,
-        ready,
-        &SERVICES,
-        stop.clone(),
-    );
     vec![
-        tokio::spawn(health),
         tokio::spawn(jobs::follow_key_ring(
             store.clone(),
             keys.clone(),
@@ -243,23 +313,16 @@ fn start_jobs(
             clock.clone(),
             stop.clone(),
         )),
+        tokio::spawn(follow_tls(parts.tls.clone(), stop.clone())),
         tokio::spawn(sweeper.run(parts.sweep_every, stop.clone())),
         tokio::spawn(jobs::clean_up(store.clone(), stop.clone())),
     ]
 }
 
-/// The transport, with limits that tonic leaves open.
-fn transport() -> tonic::transport::Server {
-    tonic::transport::Server::builder()
-        .max_concurrent_streams(Some(100))
-        .http2_max_local_error_reset_streams(Some(256))
-        .http2_max_pending_accept_reset_streams(Some(20))
-        .http2_max_header_list_size(Some(8 * 1024))
-        .initial_stream_window_size(Some(64 * 1024))
-        .initial_connection_window_size(Some(1024 * 1024))
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .accept_http1(true)
+async fn follow_tls(tls: Option<Arc<Tls>>, stop: CancellationToken) {
+    if let Some(tls) = tls {
+        tls.follow(stop).await;
+    }
 }
 
 /// Every service of the API.
@@ -282,6 +345,7 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         parts.clock.clone(),
         stop.clone(),
         retention,
+        &parts.limits,
     );
     let exporter = Exporter {
         notices: parts.notices.clone(),
@@ -333,7 +397,11 @@ fn routes<H: tonic_health::pb::health_server::Health>(
     routes
 }
 
-fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>) -> Router {
+fn admin_routes(
+    metrics: Option<PrometheusHandle>,
+    ready: watch::Receiver<bool>,
+    under_way: UnderWay,
+) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route(
@@ -350,16 +418,10 @@ fn admin_routes(metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>)
             "/metrics",
             get(async move || {
                 telemetry::show_process();
+                telemetry::show_calls_under_way(under_way.count());
                 metrics
                     .as_ref()
                     .map_or_else(String::new, PrometheusHandle::render)
             }),
         )
-}
-
-async fn serve_admin(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "the admin listener failed");
-    }
 }

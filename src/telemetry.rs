@@ -7,7 +7,7 @@ mod catalogue;
 mod process;
 pub mod traces;
 
-pub use self::process::show_process;
+pub use self::process::{show_calls_under_way, show_process};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{

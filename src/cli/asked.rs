@@ -34,9 +34,8 @@ pub(super) struct AskedArgs {
     /// When the person asked, as RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", help_heading = "Request", value_parser = given::time)]
     received_at: Option<Timestamp>,
-    /// How the person's identity was checked
-    #[arg(long, value_enum, help_heading = "Request")]
-    verification: Option<Verification>,
+    #[command(flatten)]
+    verification: VerificationArgs,
     #[command(flatten)]
     id: RequestIdArgs,
 }
@@ -54,6 +53,21 @@ impl AskedArgs {
 
     /// The number of the way in which identity was checked; 0 if that was not said.
     pub(super) fn verification(&self) -> i32 {
+        self.verification.number()
+    }
+}
+
+/// How the person's identity was checked.
+#[derive(Debug, clap::Args)]
+pub(super) struct VerificationArgs {
+    /// How the person's identity was checked
+    #[arg(long, value_enum, help_heading = "Request")]
+    verification: Option<Verification>,
+}
+
+impl VerificationArgs {
+    /// Its number in the contract; 0 if it was not said.
+    pub(super) fn number(&self) -> i32 {
         self.verification.map_or(0, |checked| checked as i32)
     }
 }

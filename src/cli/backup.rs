@@ -147,7 +147,7 @@ fn destination(file: &Path, config: &Config) -> anyhow::Result<(PathBuf, PathBuf
     };
     let parent = parent
         .canonicalize()
-        .with_context(|| format!("cannot use the directory {}", parent.display()))?;
+        .with_context(|| format!("there is no directory {}", parent.display()))?;
     if let Ok(mirror) = config.mirror_dir.canonicalize() {
         ensure!(
             !parent.starts_with(&mirror),

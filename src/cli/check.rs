@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::tz::TimeZone;
-use tonic::transport::Endpoint;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Verdict, connect, print, say, setup};
+use super::{Verdict, connect, print, say, setup, tls::TlsArgs};
 use crate::{
     clock::{Clock as _, SystemClock},
     config::{Config, ConfigArgs},
@@ -27,15 +25,17 @@ pub(super) struct HealthArgs {
         default_value = "http://127.0.0.1:50051"
     )]
     url: String,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// How long the service may take to answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) async fn health(args: &HealthArgs) -> anyhow::Result<Verdict> {
-    let endpoint = Endpoint::from_shared(args.url.clone());
-    let endpoint = endpoint
-        .with_context(|| connect::not_a_url(&args.url))?
+    let endpoint = args
+        .tls
+        .endpoint(&args.url)?
         .connect_timeout(HEALTH_TIMEOUT)
         .timeout(HEALTH_TIMEOUT);
     let channel = endpoint

@@ -16,7 +16,7 @@ use tonic::{
 use tonic_types::StatusExt as _;
 use zeroize::Zeroizing;
 
-use super::{say, show::clean};
+use super::{say, show::clean, tls::TlsArgs};
 use crate::{
     pb::{
         crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
@@ -63,19 +63,22 @@ pub(super) struct ConnectArgs {
         help_heading = "Connection"
     )]
     data_dir: PathBuf,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// A channel that sends a token.
 pub(super) type Caller = InterceptedService<Channel, Bearer>;
 
-/// Puts the token on each call.
+/// Puts the token on each call, unless a certificate says who calls.
 #[derive(Clone)]
-pub(super) struct Bearer(MetadataValue<Ascii>);
+pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let header = self.0.clone();
-        request.metadata_mut().insert("authorization", header);
+        if let Some(header) = self.0.clone() {
+            request.metadata_mut().insert("authorization", header);
+        }
         Ok(request)
     }
 }
@@ -84,12 +87,7 @@ impl ConnectArgs {
     /// Connects as a client of this role.
     pub(super) async fn connect(&self, role: Role) -> anyhow::Result<Session> {
         let (token, source) = self.token(role)?;
-        let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret().trim()));
-        let mut header: MetadataValue<Ascii> = bearer
-            .parse()
-            .map_err(|_| anyhow!("what {source} holds is not a token"))?;
-        // Kept out of debug output and of the header compression's memory.
-        header.set_sensitive(true);
+        let header = token.map(|token| header(&token, &source)).transpose()?;
         let channel = self
             .endpoint()?
             .connect()
@@ -104,19 +102,10 @@ impl ConnectArgs {
     }
 
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        let url = &self.url;
-        let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| anyhow!(not_a_url(url)))?;
+        let endpoint = self.tls.endpoint(&self.url)?;
         let uri = endpoint.uri();
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => bail!(
-                "{url}: this client speaks plain http only: call the service on its own machine, \
-                 or through a tunnel"
-            ),
-            _ => bail!(not_a_url(url)),
-        }
         let host = uri.host().unwrap_or_default();
-        if !is_loopback(host) {
+        if uri.scheme_str() == Some("http") && !is_loopback(host) {
             say(&format!(
                 "warning: the token and the data travel unencrypted to {host}"
             ));
@@ -127,19 +116,22 @@ impl ConnectArgs {
             .keep_alive_while_idle(true))
     }
 
-    /// The token, and where it came from.
-    fn token(&self, role: Role) -> anyhow::Result<(SecretString, String)> {
+    /// The token, and where it came from; none where a certificate says who calls and nobody gave a token.
+    fn token(&self, role: Role) -> anyhow::Result<(Option<SecretString>, String)> {
         if let Some(token) = &self.token {
-            return Ok((token.clone(), "--token".to_owned()));
+            return Ok((Some(token.clone()), "--token".to_owned()));
         }
         let path = match (&self.token_file, env::var(TOKEN)) {
             (Some(path), _) => path.clone(),
-            (None, Ok(token)) => return Ok((token.into(), TOKEN.to_owned())),
+            (None, Ok(token)) => return Ok((Some(token.into()), TOKEN.to_owned())),
+            (None, Err(_)) if self.tls.has_certificate() => {
+                return Ok((None, "no file: a certificate was sent instead".to_owned()));
+            }
             (None, Err(_)) => self.data_dir.join("tokens").join(role.name()),
         };
         let source = path.display().to_string();
         match fs::read_to_string(&path) {
-            Ok(token) => Ok((token.into(), source)),
+            Ok(token) => Ok((Some(token.into()), source)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
                 "no token: {source} is not there\n  \
                  `lead-intake serve` makes it on its first run, in its data directory (--data-dir);\n  \
@@ -151,13 +143,14 @@ impl ConnectArgs {
     }
 }
 
-/// What is said of a URL that is none.
-pub(super) fn not_a_url(url: &str) -> String {
-    format!("{url} is not a URL such as http://127.0.0.1:50051")
-}
-
 /// What is said where nothing listens.
 pub(super) fn unreachable(url: &str) -> anyhow::Error {
+    if url.starts_with("https:") {
+        return anyhow!(
+            "nothing answers at {url}, or its certificate is not trusted\n  \
+             --ca names the file with the authority that made it; the host in the URL must be in it"
+        );
+    }
     anyhow!(
         "nothing answers at {url}\n  start the service with `lead-intake serve`, or say where it is: --url"
     )
@@ -169,6 +162,17 @@ pub(super) fn another(url: &str) -> anyhow::Error {
         "what answers at {url} is not the API of lead-intake: another program, or the port of its metrics\n  \
          `lead-intake serve` says where it listens: --url"
     )
+}
+
+/// The header that carries a token.
+fn header(token: &SecretString, source: &str) -> anyhow::Result<MetadataValue<Ascii>> {
+    let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret().trim()));
+    let mut header: MetadataValue<Ascii> = bearer
+        .parse()
+        .map_err(|_| anyhow!("what {source} holds is not a token"))?;
+    // Kept out of debug output and of the header compression's memory.
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// Whether the host is this machine.

@@ -43,7 +43,7 @@ pub(super) struct EraseArgs {
 
 /// The grounds of Art. 17(1).
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Ground {
+pub(super) enum Ground {
     /// 17(1)(a): no longer necessary for the purpose
     NoLongerNecessary = pb::ErasureGround::NoLongerNecessary as isize,
     /// 17(1)(b): consent withdrawn and no other basis
@@ -93,7 +93,8 @@ pub(super) async fn run(args: &EraseArgs) -> anyhow::Result<Verdict> {
     Ok(if all { Verdict::Yes } else { Verdict::No })
 }
 
-fn confirmed() -> anyhow::Result<bool> {
+/// Asks; gives whether the answer was yes.
+pub(super) fn confirmed() -> anyhow::Result<bool> {
     say("erase for good? It cannot be undone. Type yes:");
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;

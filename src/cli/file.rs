@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::say;
 
 /// The largest file read: 1000 lead ids fit.
-const INPUT_BYTES_MAX: u64 = 64 * 1024;
+pub(super) const INPUT_BYTES_MAX: u64 = 64 * 1024;
 
 /// Whether the path means standard input.
 pub(super) fn is_stdin(path: &Path) -> bool {
@@ -94,7 +94,7 @@ impl OutputArgs {
 
 /// Writes a new file for its owner only. One that it replaces is removed first: its mode and its other names
 /// are not taken over.
-fn create(path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
+pub(super) fn create(path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
     if replace {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

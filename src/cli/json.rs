@@ -33,7 +33,7 @@ macro_rules! named {
 named! {
     SubmitLeadResponse WithdrawConsentResponse GetPrivacyNoticeResponse
     LeadChange AcknowledgeLeadsResponse GetLeadResponse CloseLeadResponse
-    FindSubjectResponse EraseSubjectResponse GetErasureReceiptResponse
+    FindSubjectResponse EraseSubjectResponse GetErasureReceiptResponse ErasedLead UnconfirmedLead
     RectifyLeadResponse RestrictLeadResponse LiftRestrictionResponse ObjectToProcessingResponse
     ListEntriesResponse VerifyLedgerResponse GetCheckpointResponse GetStatisticsResponse GetProcessingRecordResponse
 }
@@ -68,7 +68,8 @@ fn descriptor<M: Named>() -> anyhow::Result<MessageDescriptor> {
         .context("the contract does not describe this message")
 }
 
-fn value<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
+/// A message as a value.
+pub(super) fn value<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
     let message = DynamicMessage::decode(descriptor::<M>()?, message.encode_to_vec().as_slice())?;
     Ok(message.serialize_with_options(serde_json::value::Serializer, &WRITE)?)
 }

@@ -4,7 +4,7 @@
 //! database itself ([`setup`]). Tables are for people, `--json` for programs; nothing personal is printed unless
 //! that is what was asked for. Exit codes: 0 done; 1 failed, or refused by the server; 2 wrong usage; 3 the answer
 //! is "no" (a ledger that is not intact, a check that found something, an erasure that left a lead, a tombstone that
-//! a CRM has still to acknowledge).
+//! a CRM has still to acknowledge, a request that is not completed).
 //!
 //! To add a client command: its arguments with a flattened [`answer::AnswerArgs`], a function that connects with the
 //! role it needs, asks, and prints the answer by them; then a line in `Command` and in [`run`], a name in [`json`],
@@ -28,6 +28,7 @@ mod kept;
 mod keys;
 mod ledger;
 mod mirror;
+mod opendsr;
 mod privacy;
 mod progress;
 mod pull;
@@ -41,6 +42,7 @@ mod shell;
 mod show;
 mod stats;
 mod subject;
+mod tls;
 mod withdraw;
 
 use std::process::ExitCode;
@@ -83,6 +85,9 @@ enum Command {
     Erase(erase::EraseArgs),
     /// Show who had the leads of an erasure and who acknowledged it (Art. 19), keep its proof, verify it
     Receipt(receipt::ReceiptArgs),
+    /// Carry out a data-subject request of another tool (OpenDSR 2.0)
+    #[command(name = "opendsr")]
+    OpenDsr(opendsr::OpenDsrArgs),
     /// Correct a lead (Art. 16)
     Rectify(rectify::RectifyArgs),
     /// Restrict a lead: stored, and nothing else (Art. 18)
@@ -149,6 +154,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => privacy::export(&args).await,
         Command::Erase(args) => erase::run(&args).await,
         Command::Receipt(args) => receipt::run(&args).await,
+        Command::OpenDsr(args) => opendsr::run(&args).await,
         Command::Rectify(args) => rectify::run(&args).await,
         Command::Restrict(args) => act::restrict(&args).await,
         Command::Lift(args) => act::lift(&args).await,

@@ -16,6 +16,7 @@ use crate::{
         contact::{Phone, Region},
         sweep::SWEEP_EVERY,
     },
+    door::{self, Tls},
     ledger::prover::SharedProver,
     seal::LiveKeyRing,
     server::{Parts, Server},
@@ -61,6 +62,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         [keys_are_new, signer_is_new, tokens_are_new],
     );
     setup::check_recipients(&*store, &notices).await?;
+    let tls = config.tls.clone().map(Tls::load).transpose()?;
     // The phone library's first use takes 8 ms: better now than in somebody's call.
     let _ = Phone::parse("40605600", Region::default());
     let followed = keys.clone();
@@ -72,10 +74,18 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         clock: Arc::new(SystemClock),
         notices,
         settings: config.settings.clone(),
+        limits: config.limits.clone(),
         metrics,
         cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),
         sweep_every: SWEEP_EVERY,
+        tls: tls.clone(),
+        certificates: config.certificates.clone(),
+        connections: door::Limits {
+            connections_max: door::connections(config.api_connections_max)?,
+            ..door::Limits::default()
+        },
+        ending: config.ending,
     };
     let server = Server::bind(parts, config.listen, config.admin_listen).await?;
     let (api, admin) = server.addresses()?;
@@ -90,14 +100,13 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     }
     tracing::info!(%api, %admin, "listening");
     notify(NotifyState::Ready);
-    tokio::spawn(look_on_hangup(hangup, followed));
+    tokio::spawn(look_on_hangup(hangup, followed, tls));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
-    let ended = server.run(stop).await;
+    server.run(stop).await;
     if let Some(traces) = traces {
         traces.stop().await;
     }
-    ended?;
     tracing::info!("stopped");
     Ok(Verdict::Yes)
 }
@@ -153,16 +162,24 @@ fn next_command(config: &Config, api: SocketAddr) -> String {
     if config.data_dir != Path::new("data") {
         line.push(format!("--data-dir '{}'", config.data_dir.display()));
     }
-    if api != SocketAddr::from(([127, 0, 0, 1], 50051)) {
-        line.push(format!("--url http://{api}"));
+    if api != SocketAddr::from(([127, 0, 0, 1], 50051)) || config.tls.is_some() {
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        line.push(format!("--url {scheme}://{api}"));
     }
     line.join(" ")
 }
 
-/// SIGHUP has the key ring read again, as any change of its file does within a second.
-async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>) {
+/// SIGHUP has the key ring and the certificates read again, as any change of their files does within a second.
+async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>, tls: Option<Arc<Tls>>) {
     while hangup.recv().await.is_some() {
         keys.look_again();
+        if let Some(tls) = &tls {
+            tls.look_again();
+        }
     }
 }
 

@@ -3,23 +3,32 @@
 //! The access rules stand in the contract, as an option of each method; [`Access`] reads them from the
 //! descriptors the server was built with and refuses to start if one is missing. [`AuthLayer`] applies them
 //! before any handler runs: a method that is not listed is denied. Health and reflection are other packages
-//! and carry no data; they need no token.
+//! and carry no data; they need no token. A connection's certificate can stand for a token, or beside it
+//! ([`certificate`]).
+
+pub mod certificate;
+
+mod tokens;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use prost_reflect::{DescriptorPool, Value};
-use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use super::status::Refusal;
+use self::certificate::{Certificates, Certified};
+pub(super) use self::tokens::TRUST;
+use self::tokens::{Key, Known, Tokens};
+use super::{
+    limits::{Limits, Taken},
+    status::Refusal,
+};
 use crate::{
     clock::SharedClock,
     store::{Client, ClientStore, TokenRecord},
@@ -28,11 +37,6 @@ use crate::{
 
 const PACKAGE: &str = "leadintake.v1";
 const OPTION: &str = "leadintake.v1.allowed_roles";
-/// How long a token is trusted without asking the database: with it, a revocation acts within 5 s.
-const TRUST: Duration = Duration::from_secs(4);
-/// Tokens remembered: far more than there are clients.
-const REMEMBERED_MAX: usize = 1024;
-
 /// The roles that may call each method, by its path.
 #[derive(Debug)]
 pub struct Access(HashMap<String, Vec<Role>>);
@@ -88,91 +92,118 @@ impl Access {
 /// Checks tokens.
 #[derive(Debug)]
 pub struct Authenticator {
-    store: Arc<dyn ClientStore>,
+    tokens: Tokens,
     clock: SharedClock,
-    remembered: Mutex<HashMap<String, (Instant, Arc<TokenRecord>)>>,
+    certificates: Arc<Certificates>,
 }
 
 impl Authenticator {
-    /// An authenticator over these clients.
+    /// An authenticator over these clients, who may take so much, and the certificates that stand for some.
     #[must_use]
-    pub fn new(store: Arc<dyn ClientStore>, clock: SharedClock) -> Self {
+    pub fn new(
+        store: Arc<dyn ClientStore>,
+        clock: SharedClock,
+        certificates: Arc<Certificates>,
+        limits: &Limits,
+    ) -> Self {
         Self {
-            store,
+            tokens: Tokens::new(store, limits),
             clock,
-            remembered: Mutex::default(),
+            certificates,
         }
     }
 
-    /// The caller that these headers prove.
-    async fn caller(self: &Arc<Self>, headers: &HeaderMap) -> Result<Caller, Status> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next().ok_or(Refusal::TokenMissing)?;
-        if values.next().is_some() {
-            return Err(Refusal::TokenInvalid.into());
+    /// The caller that these headers prove, or the certificate of their connection.
+    async fn caller(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        certified: Option<&Certified>,
+    ) -> Result<Caller, Status> {
+        let proof = match (headers.contains_key(AUTHORIZATION), certified) {
+            (false, Some(certified)) if !certified.with_token => {
+                Proof::Certificate(certified.client.clone())
+            }
+            _ => Proof::Token(Arc::new(bearer(headers)?)),
+        };
+        let known = self.check(&proof).await?;
+        let role = Role::from_number(known.record.client.role).ok_or(Refusal::TokenInvalid)?;
+        let client = &*known.record.client.name;
+        match certified {
+            Some(certified) if *certified.client != *client => {
+                return Err(Refusal::CertificateOfAnother.into());
+            }
+            None if self.certificates.binds(client) => {
+                return Err(Refusal::CertificateMissing.into());
+            }
+            _ => {}
         }
-        let value = value.to_str().map_err(|_| Refusal::TokenInvalid)?;
-        let (scheme, token) = value.split_once(' ').ok_or(Refusal::TokenInvalid)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Refusal::TokenInvalid.into());
-        }
-        let token = Arc::new(Token::parse(token.trim()).ok_or(Refusal::TokenInvalid)?);
-        let record = self.check(&token).await?;
-        let role = Role::from_number(record.client.role).ok_or(Refusal::TokenInvalid)?;
         Ok(Caller {
-            record,
+            known,
             role,
-            token,
+            proof,
             authenticator: self.clone(),
         })
     }
 
-    /// The record of a token that is valid now.
-    async fn check(&self, token: &Token) -> Result<Arc<TokenRecord>, Status> {
-        let known = self.record(&token.key_id).await?;
+    /// What is known of a proof that is valid now.
+    async fn check(&self, proof: &Proof) -> Result<Known, Status> {
+        match proof {
+            Proof::Token(token) => self.check_token(token).await,
+            Proof::Certificate(client) => {
+                let known = self.tokens.find(Key::Client(client)).await?;
+                let known = known.ok_or(Refusal::CertificateUnknown)?;
+                self.holds(&known.record)?;
+                Ok(known)
+            }
+        }
+    }
+
+    /// What is known of a token that is valid now.
+    async fn check_token(&self, token: &Token) -> Result<Known, Status> {
+        let known = self.tokens.find(Key::Token(&token.key_id)).await?;
         // An unknown identifier is compared too, with nothing that any secret hashes to: it takes as long.
         let stored = known
             .as_ref()
-            .map_or(&[0; 32][..], |record| &record.secret_hash);
+            .map_or(&[0; 32][..], |known| &known.record.secret_hash);
         let matches = token.matches(stored);
-        let record = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
+        let known = known.filter(|_| matches).ok_or(Refusal::TokenInvalid)?;
+        self.holds(&known.record)?;
+        Ok(known)
+    }
+
+    /// Whether a token was neither revoked nor has come to its end.
+    fn holds(&self, record: &TokenRecord) -> Result<(), Refusal> {
         if record.revoked_at.is_some() {
-            return Err(Refusal::TokenRevoked.into());
+            return Err(Refusal::TokenRevoked);
         }
         if record.not_after <= self.clock.now() {
-            return Err(Refusal::TokenExpired.into());
+            return Err(Refusal::TokenExpired);
         }
-        Ok(record)
+        Ok(())
     }
+}
 
-    async fn record(&self, key_id: &str) -> Result<Option<Arc<TokenRecord>>, Status> {
-        if let Some((since, record)) = self.remembered().get(key_id)
-            && since.elapsed() < TRUST
-        {
-            return Ok(Some(record.clone()));
-        }
-        let record = self.store.token(key_id).await?.map(Arc::new);
-        let mut remembered = self.remembered();
-        match &record {
-            Some(record) => {
-                if remembered.len() >= REMEMBERED_MAX {
-                    remembered.clear();
-                }
-                remembered.insert(key_id.to_owned(), (Instant::now(), record.clone()));
-            }
-            None => drop(remembered.remove(key_id)),
-        }
-        Ok(record)
+/// The one token in a request's headers.
+fn bearer(headers: &HeaderMap) -> Result<Token, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Refusal::TokenMissing)?;
+    if values.next().is_some() {
+        return Err(Refusal::TokenInvalid);
     }
+    let value = value.to_str().map_err(|_| Refusal::TokenInvalid)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Refusal::TokenInvalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::TokenInvalid);
+    }
+    Token::parse(token.trim()).ok_or(Refusal::TokenInvalid)
+}
 
-    fn remembered(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Arc<TokenRecord>)>> {
-        // A panic while it is held leaves at worst one entry less.
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
+/// What proves who calls.
+#[derive(Clone, Debug)]
+enum Proof {
+    Token(Arc<Token>),
+    /// A certificate of the client with this name.
+    Certificate(Arc<str>),
 }
 
 /// Who calls: in the extensions of every request that reaches a handler.
@@ -180,8 +211,8 @@ impl Authenticator {
 pub struct Caller {
     /// Its role.
     pub role: Role,
-    record: Arc<TokenRecord>,
-    token: Arc<Token>,
+    known: Known,
+    proof: Proof,
     authenticator: Arc<Authenticator>,
 }
 
@@ -198,12 +229,17 @@ impl Caller {
     /// The client.
     #[must_use]
     pub fn client(&self) -> &Client {
-        &self.record.client
+        &self.known.record.client
     }
 
-    /// Whether the token still holds: asked again and again by streams.
+    /// A place for a stream, to be held for as long as its messages may lie here.
+    pub fn open_stream(&self) -> Result<Taken, Status> {
+        self.known.allowance.stream()
+    }
+
+    /// Whether what proved it still holds: asked again and again by streams.
     pub async fn check(&self) -> Result<(), Status> {
-        self.authenticator.check(&self.token).await.map(|_| ())
+        self.authenticator.check(&self.proof).await.map(|_| ())
     }
 }
 
@@ -272,21 +308,26 @@ where
             let Some(roles) = access.roles(path) else {
                 return Ok(Status::from(Refusal::UnknownMethod).into_http());
             };
-            match authenticator.caller(request.headers()).await {
-                Err(status) => Ok(status.into_http()),
-                Ok(caller) if !roles.contains(&caller.role) => {
-                    let mut response = Status::from(Refusal::RoleNotAllowed).into_http();
-                    response.extensions_mut().insert(caller.role);
-                    Ok(response)
+            let certified = request.extensions().get::<Certified>();
+            let caller = match authenticator.caller(request.headers(), certified).await {
+                Ok(caller) => caller,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let role = caller.role;
+            // Held until the answer begins: what a stream takes after that is counted as a stream.
+            let place = caller.known.allowance.call();
+            let mut response = match &place {
+                Err(status) => status.clone().into_http(),
+                Ok(_) if !roles.contains(&role) => {
+                    Status::from(Refusal::RoleNotAllowed).into_http()
                 }
-                Ok(caller) => {
-                    let role = caller.role;
+                Ok(_) => {
                     request.extensions_mut().insert(caller);
-                    let mut response = inner.call(request).await?;
-                    response.extensions_mut().insert(role);
-                    Ok(response)
+                    inner.call(request).await?
                 }
-            }
+            };
+            response.extensions_mut().insert(role);
+            Ok(response)
         })
     }
 }

@@ -1,20 +1,19 @@
 //! `CrmService`: the feed, and single leads.
 
+mod stream;
+
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use self::stream::{LeadStream, Told};
 use super::{
     auth::Caller,
     convert::{self, timestamp},
     cursor,
+    limits::Limits,
     status::{Fault, Refusal, Violations},
 };
 use crate::{
@@ -27,19 +26,6 @@ use crate::{
 
 /// Changes in a page if the caller does not say.
 const PAGE_DEFAULT: i64 = 100;
-/// Changes in one message of a stream: some 250 KiB.
-const STREAM_PAGE: i64 = 1000;
-/// Messages that wait for a slow reader; none of them holds a database connection.
-const STREAM_BUFFER: usize = 4;
-/// A reader that takes nothing for this long is cut off.
-const STALL_MAX: Duration = Duration::from_secs(30);
-/// A stream ends by itself, to be resumed, so that replicas can be drained and tokens expire.
-const STREAM_LIFE: Duration = Duration::from_mins(5);
-/// How often an idle stream says so, with the newest cursor.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often an open stream's token is checked again: a revocation acts within 5 s.
-const RECHECK: Duration = Duration::from_secs(1);
-
 /// The service.
 #[derive(Clone, Debug)]
 pub struct Crm {
@@ -49,6 +35,9 @@ pub struct Crm {
     stopping: CancellationToken,
 
     retention: RetentionPolicy,
+    /// The life of a stream, and for how long its reader may take nothing.
+    stream_max: Duration,
+    stall_max: Duration,
 }
 
 impl Crm {
@@ -60,6 +49,7 @@ impl Crm {
         clock: SharedClock,
         stopping: CancellationToken,
         retention: RetentionPolicy,
+        limits: &Limits,
     ) -> Self {
         Self {
             store,
@@ -67,6 +57,8 @@ impl Crm {
             clock,
             stopping,
             retention,
+            stream_max: limits.stream_max,
+            stall_max: limits.stall_max,
         }
     }
 
@@ -90,7 +82,7 @@ impl Crm {
 
 #[tonic::async_trait]
 impl CrmService for Crm {
-    type StreamLeadsStream = ReceiverStream<Result<pb::StreamLeadsResponse, Status>>;
+    type StreamLeadsStream = Told;
 
     async fn pull_leads(
         &self,
@@ -123,15 +115,9 @@ impl CrmService for Crm {
         let request = request.into_inner();
         Violations::of_shape(&request).check()?;
         let after = self.position(&request.cursor)?;
-        let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
-        let stream = LeadStream {
-            crm: self.clone(),
-            caller,
-            after,
-            sender,
-        };
-        tokio::spawn(stream.run(request.follow));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let place = caller.open_stream()?;
+        let told = LeadStream::open(self.clone(), caller, after, request.follow, place);
+        Ok(Response::new(told))
     }
 
     async fn acknowledge_leads(
@@ -200,107 +186,5 @@ impl CrmService for Crm {
             outcome: closed.outcome as i32,
             erase_by: Some(timestamp(closed.erase_by)),
         }))
-    }
-}
-
-/// One open stream: a task that reads a page, gives its connection back, and sends.
-struct LeadStream {
-    crm: Crm,
-    caller: Caller,
-    after: Option<i64>,
-    sender: mpsc::Sender<Result<pb::StreamLeadsResponse, Status>>,
-}
-
-impl LeadStream {
-    async fn run(mut self, follow: bool) {
-        metrics::gauge!("lead_intake_streams_open").increment(1);
-        let sender = self.sender.clone();
-        let stopping = self.crm.stopping.clone();
-        let end = tokio::select! {
-            // First, so that a stream with much to send ends too.
-            biased;
-            () = stopping.cancelled() => Err(Refusal::Stopping.into()),
-            // The reader went away: nothing is left to tell.
-            () = sender.closed() => Ok(()),
-            end = self.deliver(follow) => end,
-        };
-        if let Err(status) = end {
-            // A reader that takes nothing does not hear why, either.
-            let _ = timeout(RECHECK, sender.send(Err(status))).await;
-        }
-        metrics::gauge!("lead_intake_streams_open").decrement(1);
-    }
-
-    async fn deliver(&mut self, follow: bool) -> Result<(), Status> {
-        let end = Instant::now() + STREAM_LIFE;
-        let mut head = self.crm.store.head();
-        let epoch = self.crm.store.epoch();
-        while Instant::now() < end {
-            // Marked as seen before the page is read: what comes in between wakes the next wait.
-            head.borrow_and_update();
-            self.caller.check().await?;
-            // Another replica restored: this position means what it meant no more.
-            if self.crm.store.epoch() != epoch {
-                return Err(Refusal::CursorExpired.into());
-            }
-            let page = self
-                .crm
-                .store
-                .page(self.caller.client().id, self.after, STREAM_PAGE)
-                .await?;
-            let has_more = page.has_more;
-            let idle = page.changes.is_empty();
-            self.after = Some(page.next);
-            if !idle || !follow && !has_more {
-                self.send(page).await?;
-            }
-            if !has_more {
-                if !follow {
-                    return Ok(());
-                }
-                self.wait(&mut head, end).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until the ledger moves, or the stream's life is over; says so now and then.
-    async fn wait(
-        &self,
-        head: &mut tokio::sync::watch::Receiver<i64>,
-        end: Instant,
-    ) -> Result<(), Status> {
-        let mut heartbeat = Instant::now() + HEARTBEAT;
-        while Instant::now() < end {
-            match timeout(RECHECK, head.changed()).await {
-                Ok(Ok(())) => return Ok(()),
-                // The store closes.
-                Ok(Err(_)) => return Err(Refusal::Stopping.into()),
-                Err(_) => self.caller.check().await?,
-            }
-            if Instant::now() >= heartbeat {
-                heartbeat = Instant::now() + HEARTBEAT;
-                let next = self.after.unwrap_or(0);
-                self.send(FeedPage {
-                    changes: Vec::new(),
-                    next,
-                    has_more: false,
-                })
-                .await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn send(&self, page: FeedPage) -> Result<(), Status> {
-        let (changes, next_cursor) = self.crm.changes(page)?;
-        let message = pb::StreamLeadsResponse {
-            changes,
-            next_cursor,
-        };
-        match timeout(STALL_MAX, self.sender.send(Ok(message))).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Refusal::ReaderStalled.into()),
-        }
     }
 }

@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod intake;
 pub mod json;
 pub mod ledger;
+pub mod limits;
 pub mod observe;
 pub mod privacy;
 pub mod proof;

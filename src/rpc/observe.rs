@@ -3,6 +3,8 @@
 //! The outermost layer, so that it sees what all others answer. Labels are method, code and role, and a
 //! method that does not exist counts as "unknown": the number of series is bounded.
 
+mod constant;
+
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -13,14 +15,15 @@ use std::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 
-use super::{auth::Access, refusals, status::Refusal};
+use self::constant::{constant, constant_trailers, status_of};
+use super::{auth::Access, refusals};
 use crate::{
     seal::random,
     telemetry::traces::{self, Call as Trace},
@@ -275,29 +278,6 @@ where
     response
 }
 
-fn status_of(headers: &HeaderMap) -> Option<Status> {
-    headers
-        .contains_key(Status::GRPC_STATUS)
-        .then(|| Status::from_header_map(headers))
-        .flatten()
-}
-
-/// Our form of an error that a library made.
-fn constant(code: Code, known_method: bool) -> Status {
-    match code {
-        Code::OutOfRange | Code::ResourceExhausted => Refusal::MessageTooLarge.into(),
-        // A known method that a library refuses was called in a way it does not speak.
-        Code::Unimplemented if known_method => Refusal::EncodingNotSupported.into(),
-        Code::Unimplemented => Refusal::UnknownMethod.into(),
-        Code::InvalidArgument | Code::FailedPrecondition => Refusal::MalformedMessage.into(),
-        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => {
-            Status::new(code, "the call was ended")
-        }
-        Code::NotFound => Status::new(code, "not found"),
-        _ => Refusal::Internal.into(),
-    }
-}
-
 /// A body whose trailers, or whose early end, end the call.
 struct ObservedBody<B> {
     inner: Pin<Box<B>>,
@@ -315,14 +295,18 @@ impl<B: HttpBody<Data = Bytes>> HttpBody for ObservedBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(self.inner.as_mut().poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            let status = status_of(trailers);
-            self.reason = status.as_ref().and_then(refusals::reason_of);
-            self.code = status.map(|status| status.code());
-        }
-        Poll::Ready(frame)
+        let Some(Ok(frame)) = frame else {
+            return Poll::Ready(frame);
+        };
+        Poll::Ready(Some(Ok(match frame.into_trailers() {
+            Err(data) => data,
+            Ok(trailers) => {
+                let (trailers, status) = constant_trailers(trailers);
+                self.reason = status.as_ref().and_then(refusals::reason_of);
+                self.code = status.map(|status| status.code());
+                Frame::trailers(trailers)
+            }
+        })))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,6 +9,7 @@ mod violations;
 
 use tonic::Status;
 
+pub(super) use self::refusal::{LATER_IN, SOON_IN};
 pub use self::{
     refusal::Refusal,
     violations::{Fault, Violations},

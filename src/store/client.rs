@@ -18,6 +18,10 @@ statements! {
     TOKEN = "SELECT client.id, client.name, client.role, client.relation, token.key_id, token.secret_hash, \
              token.not_after, token.revoked_at \
              FROM token JOIN client ON client.id = token.client_id WHERE token.key_id = $1";
+    TOKEN_OF = "SELECT client.id, client.name, client.role, client.relation, token.key_id, token.secret_hash, \
+                token.not_after, token.revoked_at \
+                FROM token JOIN client ON client.id = token.client_id WHERE client.name = $1 \
+                ORDER BY CASE WHEN token.revoked_at IS NULL THEN 0 ELSE 1 END, token.not_after DESC LIMIT 1";
     CLIENTS = "SELECT client.id, client.name, client.role, client.relation, token.key_id, token.secret_hash, \
                token.not_after, token.revoked_at \
                FROM client LEFT JOIN token ON token.client_id = client.id \
@@ -75,6 +79,11 @@ pub struct NewToken<'a> {
 impl<DB: Dialect> ClientStore for SqlStore<DB> {
     async fn token(&self, key_id: &str) -> Result<Option<TokenRecord>> {
         let rows = self.sql.read(TOKEN, values![key_id]).await?;
+        rows.first().map(token_at).transpose()
+    }
+
+    async fn token_of(&self, name: &str) -> Result<Option<TokenRecord>> {
+        let rows = self.sql.read(TOKEN_OF, values![name]).await?;
         rows.first().map(token_at).transpose()
     }
 

@@ -96,7 +96,13 @@ async fn write<DB: Dialect>(sql: Sql<DB>, queue: Arc<AsyncMutex<mpsc::Receiver<J
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while queue.lock().await.recv_many(&mut jobs, BATCH_MAX).await > 0 {
         // Whoever no longer waits has withdrawn; nothing of theirs is written.
+        let taken = jobs.len();
         jobs.retain(|job| !job.answer.is_closed());
+        metrics::counter!("lead_intake_submit_withdrawn_total")
+            .increment(u64::try_from(taken - jobs.len()).unwrap_or_default());
+        if jobs.is_empty() {
+            continue;
+        }
         let size = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
         metrics::histogram!("lead_intake_submit_batch_size").record(f64::from(size));
         let began = traces::time();

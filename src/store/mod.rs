@@ -293,6 +293,9 @@ pub trait ClientStore: fmt::Debug + Send + Sync {
     /// The token with this identifier, and its client.
     async fn token(&self, key_id: &str) -> Result<Option<TokenRecord>>;
 
+    /// The token of the client with this name that holds longest; a revoked one only if there is no other.
+    async fn token_of(&self, name: &str) -> Result<Option<TokenRecord>>;
+
     /// Adds a client, or a second token for one that has the same role. `Ok(None)`: the client has another
     /// role, or two live tokens already.
     async fn add_token(&self, new: NewToken<'_>) -> Result<Option<Client>>;

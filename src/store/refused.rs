@@ -7,7 +7,9 @@ use super::{StoreError, open::ACQUIRE_TIMEOUT};
 
 /// Why a SQLite file cannot be opened, and what to do about it.
 pub(super) fn sqlite(error: sqlx::Error) -> StoreError {
-    let code = error.as_database_error().and_then(|it| it.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     // The lower byte of the code is what it is, the others what it came of.
     let code = code.and_then(|code| code.parse::<i32>().ok());
     let text = match code.map(|code| code & 0xff) {
@@ -35,7 +37,9 @@ pub(super) async fn postgres(error: sqlx::Error, connect: &PgConnectOptions) -> 
         },
         error => error,
     };
-    let code = error.as_database_error().and_then(|it| it.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     let text = match (&error, code.as_deref()) {
         (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut, _) => {
             "nothing answers there: does PostgreSQL run, and are host and port of the URL right?"

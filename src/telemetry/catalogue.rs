@@ -15,7 +15,12 @@ enum Kind {
 }
 use Kind::{Counter, Gauge, Histogram, LabelledCounter};
 
-const METRICS: [(&str, Kind, &str); 33] = [
+const METRICS: [(&str, Kind, &str); 41] = [
+    (
+        "lead_intake_accept_failures_total",
+        Counter,
+        "Times that a connection could not be accepted",
+    ),
     (
         "lead_intake_build_info",
         Gauge,
@@ -32,6 +37,11 @@ const METRICS: [(&str, Kind, &str); 33] = [
         "Calls that ended",
     ),
     (
+        "lead_intake_calls_under_way",
+        Gauge,
+        "Calls under way, as limits.calls_max counts them",
+    ),
+    (
         "lead_intake_checkpoint_entries",
         Gauge,
         "Entries that the last signed checkpoint covers",
@@ -46,6 +56,17 @@ const METRICS: [(&str, Kind, &str); 33] = [
         Gauge,
         "1 while erased bytes are still in SQLite's write-ahead log",
     ),
+    (
+        "lead_intake_connections_closed_total",
+        LabelledCounter,
+        "Connections that ended, or were turned away",
+    ),
+    (
+        "lead_intake_connections_max",
+        Gauge,
+        "Connections that there may be at once",
+    ),
+    ("lead_intake_connections_open", Gauge, "Open connections"),
     (
         "lead_intake_feed_behind_entries",
         Gauge,
@@ -118,6 +139,11 @@ const METRICS: [(&str, Kind, &str); 33] = [
         "Submissions in one transaction",
     ),
     (
+        "lead_intake_submit_withdrawn_total",
+        Counter,
+        "Submissions whose caller stopped waiting before they were begun; nothing was stored",
+    ),
+    (
         "lead_intake_sweep_erased_total",
         Counter,
         "Leads that the sweep erased",
@@ -131,6 +157,16 @@ const METRICS: [(&str, Kind, &str); 33] = [
         "lead_intake_sweep_refused_total",
         Counter,
         "Rounds of the sweep that erased nothing because the clock had jumped",
+    ),
+    (
+        "lead_intake_tls_certificate_expiry_timestamp_seconds",
+        Gauge,
+        "When the TLS certificate in force ends",
+    ),
+    (
+        "lead_intake_tls_refused_total",
+        Counter,
+        "Changes of the TLS files that were refused",
     ),
     (
         "lead_intake_token_expiry_timestamp_seconds",

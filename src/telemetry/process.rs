@@ -8,6 +8,11 @@ use metrics::gauge;
 /// Of a second: what `/proc` counts processor time in, on every Linux that runs this program.
 const TICKS: f64 = 100.0;
 
+/// Shows how many calls are under way.
+pub fn show_calls_under_way(count: usize) {
+    gauge!("lead_intake_calls_under_way").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
 /// Sets the gauges of the process.
 pub fn show_process() {
     if let Some(seconds) = read("stat").as_deref().and_then(cpu_seconds) {

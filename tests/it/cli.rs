@@ -2,8 +2,10 @@
 //! a file for each group of commands.
 
 mod backup;
+mod errors;
 mod guide;
 mod leads;
+mod opendsr;
 mod operator;
 mod progress;
 mod refusals;

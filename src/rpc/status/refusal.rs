@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::DOMAIN;
@@ -10,9 +10,14 @@ use super::DOMAIN;
 /// Nothing to try again.
 const NEVER: Option<Duration> = None;
 /// Try again when a batch or two is written.
-const SOON: Option<Duration> = Some(Duration::from_millis(200));
+const SOON: Option<Duration> = Some(SOON_IN);
+pub(in super::super) const SOON_IN: Duration = Duration::from_millis(200);
 /// Try again when the database may be back.
-const LATER: Option<Duration> = Some(Duration::from_secs(1));
+const LATER: Option<Duration> = Some(LATER_IN);
+pub(in super::super) const LATER_IN: Duration = Duration::from_secs(1);
+/// What gRPC's own libraries heed when they try again by themselves: milliseconds, instead of a wait of their choice.
+/// <https://github.com/grpc/proposal/blob/master/A6-client-retries.md>
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Defines [`Refusal`] and its table: name, canonical code, reason, when to try again, text.
 macro_rules! refusals {
@@ -41,6 +46,8 @@ refusals! {
         "the message is not well-formed protobuf of this contract";
     MessageTooLarge = OutOfRange, "MESSAGE_TOO_LARGE", NEVER,
         "the message is larger than this method takes";
+    AnswerTooLarge = OutOfRange, "ANSWER_TOO_LARGE", NEVER,
+        "the answer is larger than this service sends; ask for less";
     MalformedJson = InvalidArgument, "MALFORMED_JSON", NEVER,
         "the message is not well-formed JSON of this contract; the reason's metadata has line and column";
     MessageTooSlow = DeadlineExceeded, "MESSAGE_TOO_SLOW", NEVER,
@@ -52,7 +59,19 @@ refusals! {
     StreamNeedsGrpc = Unimplemented, "STREAM_NEEDS_GRPC", NEVER,
         "this method answers with a stream: call it with gRPC or grpc-web, or PullLeads instead";
     DeadlineExceeded = DeadlineExceeded, "DEADLINE_EXCEEDED", NEVER,
-        "the caller's deadline passed before the answer; repeat the call with the same request_id";
+        "the time for this call was over before its answer; repeat it with the same request_id";
+    DeadlinePassed = DeadlineExceeded, "DEADLINE_PASSED", NEVER,
+        "no time was left for this call when it came; nothing was done";
+    Overloaded = ResourceExhausted, "OVERLOADED", LATER,
+        "too many calls are under way; nothing was done, try again";
+    ClientCalls = ResourceExhausted, "CLIENT_CALLS_MAX", LATER,
+        "this client has too many calls under way; nothing was done, try again";
+    ClientRate = ResourceExhausted, "CLIENT_RATE_MAX", LATER,
+        "this client calls too often; nothing was done, try again later";
+    ClientStreams = ResourceExhausted, "CLIENT_STREAMS_MAX", LATER,
+        "this client has too many streams open; end one first";
+    UnknownTokens = ResourceExhausted, "UNKNOWN_TOKENS_MAX", LATER,
+        "too many unknown tokens are being tried; nothing was done, try again";
     UnknownField = InvalidArgument, "UNKNOWN_FIELD", NEVER,
         "the message has a field that this contract does not have; nothing was stored";
     EncodingNotSupported = Unimplemented, "ENCODING_NOT_SUPPORTED", NEVER,
@@ -67,6 +86,12 @@ refusals! {
         "the token has expired; ask the operator for a new one";
     TokenRevoked = Unauthenticated, "TOKEN_REVOKED", NEVER,
         "the token was revoked";
+    CertificateMissing = Unauthenticated, "CERTIFICATE_MISSING", NEVER,
+        "this client's token is taken only on a connection with its certificate";
+    CertificateOfAnother = Unauthenticated, "CERTIFICATE_OF_ANOTHER", NEVER,
+        "the connection's certificate is that of another client than the token";
+    CertificateUnknown = Unauthenticated, "CERTIFICATE_UNKNOWN", NEVER,
+        "the certificate's client is not there, or has no token; see the service's operations page";
     RoleNotAllowed = PermissionDenied, "ROLE_NOT_ALLOWED", NEVER,
         "the token's role may not call this method";
     NoticeUnknown = FailedPrecondition, "NOTICE_UNKNOWN", NEVER,
@@ -141,8 +166,22 @@ impl Refusal {
         )
     }
 
+    /// The error, to be tried again after this time, by libraries too.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Status {
+        let mut status = self.with_retry(HashMap::new(), Some(delay));
+        let millis =
+            MetadataValue::from(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).max(1));
+        status.metadata_mut().insert(PUSHBACK, millis);
+        status
+    }
+
     fn with(self, metadata: HashMap<String, String>) -> Status {
-        let (code, reason, retry, text) = self.row();
+        self.with_retry(metadata, self.row().2)
+    }
+
+    fn with_retry(self, metadata: HashMap<String, String>, retry: Option<Duration>) -> Status {
+        let (code, reason, _, text) = self.row();
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
         if let Some(delay) = retry {
             details.set_retry_info(Some(delay));

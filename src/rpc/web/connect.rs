@@ -4,7 +4,7 @@
 //! A call is passed on as the gRPC call that it means, so everything behind this sees nothing else: the same rules
 //! for callers, limits, logs, metrics and handlers.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -13,12 +13,16 @@ use http::{
 };
 use http_body_util::BodyExt as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
-use tokio::time::timeout;
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 
 use super::{
-    super::{json, observe::REQUEST_ID, status::Refusal},
+    super::{
+        json,
+        limits::{GRPC_TIMEOUT, from_millis},
+        observe::REQUEST_ID,
+        status::Refusal,
+    },
     error,
     message::{Format, PREFIX, framed},
 };
@@ -44,7 +48,7 @@ pub(super) struct Connect {
 struct Call {
     method: MethodDescriptor,
     format: Format,
-    deadline: Option<Duration>,
+    timeout: Option<HeaderValue>,
 }
 
 impl Connect {
@@ -80,19 +84,13 @@ impl Connect {
             Err(response) => return Ok(*response),
         };
         let message = framed(body, call.format, call.method.input(), self.message_max);
-        let answering = async {
-            let response = inner.call(grpc(head, message)).await?;
-            Ok(call.answer(response).await)
-        };
-        let passed = || Ok(error::response(&Refusal::DeadlineExceeded.into()));
-        match call.deadline {
-            None => answering.await,
-            // Nobody waits for it any more: nothing is begun.
-            Some(Duration::ZERO) => passed(),
-            Some(deadline) => timeout(deadline, answering)
-                .await
-                .unwrap_or_else(|_| passed()),
+        let mut request = grpc(head, message);
+        // Held there, as for every call: see `limits`.
+        if let Some(timeout) = &call.timeout {
+            request.headers_mut().insert(GRPC_TIMEOUT, timeout.clone());
         }
+        let response = inner.call(request).await?;
+        Ok(call.answer(response).await)
     }
 }
 
@@ -123,11 +121,11 @@ impl Call {
         if text(&head.headers, VERSION).is_some_and(|it| it != "1") {
             return Err(refuse(Refusal::MalformedMessage, StatusCode::BAD_REQUEST));
         }
-        let deadline = text(&head.headers, TIMEOUT).and_then(|it| it.parse().ok());
+        let millis = text(&head.headers, TIMEOUT).and_then(|it| it.parse().ok());
         Ok(Self {
             method,
             format,
-            deadline: deadline.map(Duration::from_millis),
+            timeout: millis.and_then(from_millis),
         })
     }
 
@@ -172,7 +170,7 @@ impl Call {
 /// The gRPC request with this head's path and credentials.
 fn grpc(mut head: Parts, body: Body) -> Request<Body> {
     // What is said of a body, a connection or another protocol does not hold for what is passed on.
-    let mut headers = HeaderMap::with_capacity(PASSED.len() + 2);
+    let mut headers = HeaderMap::with_capacity(PASSED.len() + 3);
     for name in PASSED {
         // All of them: a second token is seen, and refused.
         for value in head.headers.get_all(&name) {

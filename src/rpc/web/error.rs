@@ -87,6 +87,12 @@ fn whole_seconds(delay: Duration) -> u64 {
     delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
 }
 
+/// The number of the HTTP status of a code.
+#[must_use]
+pub fn http_status(code: Code) -> u16 {
+    row(code).1.as_u16()
+}
+
 /// The name and the HTTP status of a code: <https://connectrpc.com/docs/protocol#error-codes>.
 fn row(code: Code) -> (&'static str, StatusCode) {
     let (name, http) = match code {

@@ -25,7 +25,10 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service};
 
 use self::connect::Connect;
-pub use self::cors::{Origin, OriginError, cors};
+pub use self::{
+    cors::{Origin, OriginError, cors},
+    error::http_status,
+};
 
 const JSON: &str = "application/json";
 const PROTO: &str = "application/proto";

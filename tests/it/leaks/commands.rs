@@ -10,6 +10,7 @@ pub async fn every_command(scenario: &mut Scenario) {
     leads(scenario).await;
     rights(scenario).await;
     erasure(scenario).await;
+    opendsr(scenario).await;
     operator(scenario).await;
 }
 
@@ -144,6 +145,46 @@ async fn erasure(scenario: &mut Scenario) {
     both(scenario, &["ledger", "verify"], "").await;
     both(scenario, &["stats"], "").await;
     both(scenario, &["record"], "").await;
+}
+
+/// Requests of another tool: carried out, asked for again, refused.
+async fn opendsr(scenario: &mut Scenario) {
+    submit(scenario, &["pre-contract"]).await;
+    done(scenario, &["pull"]).await;
+    let identity = |kind: &str, value: &str, format: &str| serde_json::json!({ "identity_type": kind, "identity_value": value, "identity_format": format });
+    let identities = [
+        identity("email", EMAIL, "raw"),
+        identity("phone", PHONE, "raw"),
+    ];
+    let file = |kind: &str, time: &str| {
+        serde_json::json!({
+            "regulation": "gdpr",
+            "subject_request_id": uuid::Builder::from_random_bytes(new_id().into_bytes()).into_uuid().to_string(),
+            "subject_request_type": kind,
+            "submitted_time": time,
+            "subject_identities": identities,
+        })
+        .to_string()
+    };
+    // Where it was asked for a person's data may lie: not below the house, which is scanned.
+    let copies = tempfile::tempdir().unwrap();
+    let access = [
+        "opendsr",
+        "apply",
+        "-",
+        "--out",
+        copies.path().to_str().unwrap(),
+    ];
+    let asked = file("access", "2026-01-02T03:04:05Z");
+    scenario.command(&access, &asked, 0).await;
+    let erase = ["opendsr", "apply", "-", "--yes"];
+    let asked = file("erasure", "2026-01-02T03:04:05Z");
+    for _ in 0..2 {
+        // A CRM has still to acknowledge.
+        scenario.command(&erase, &asked, 3).await;
+    }
+    scenario.command(&erase, &file("erasure", EMAIL), 1).await;
+    scenario.command(&erase, &asked[1..], 1).await;
 }
 
 /// A whole rotation, and a step before its time.

@@ -9,7 +9,7 @@ use super::{
     hostile::{filled, steering},
     scenario::Scenario,
 };
-use crate::support::{Backend, raw};
+use crate::support::{Backend, plain::Http, raw};
 
 /// What the start says to people, before the log begins.
 const SAID: [&str; 5] = [
@@ -35,8 +35,8 @@ pub fn assert_whole(log: &str) {
     }
 }
 
-/// Z3: control characters, line and paragraph separators, escape sequences and 100 kB, in every field of every call and
-/// in headers: each call is one line of the log.
+/// Z3: control characters, line and paragraph separators, escape sequences, what is no UTF-8, and 100 kB, in every field of
+/// every call and in headers, in gRPC and in JSON: each call is one line of the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn z3_one_call_is_one_line() {
     let mut scenario = Scenario::start(Backend::Sqlite).await;
@@ -59,6 +59,27 @@ async fn z3_one_call_is_one_line() {
                 let _ = scenario.send(method, metadata, message.into()).await;
                 calls += 1;
             }
+        }
+        for field in method.request.fields() {
+            let invalid = [&[0xff, 0xc3][..], steering(NAME).as_bytes(), &[0xe2, 0x80]].concat();
+            let metadata = raw::bearer(scenario.token(method.roles[0]));
+            let message = raw::field(field.number(), &invalid);
+            let _ = scenario.send(method, metadata, message.into()).await;
+            calls += 1;
+        }
+        if method.name == "StreamLeads" {
+            continue;
+        }
+        for name in ["x-note", "user-agent", "x-forwarded-for", "grpc-timeout"] {
+            let mut message = filled(&method.request, &steering(NAME));
+            // In JSON a path of it is a name in another spelling: no text at all.
+            message.clear_field_by_name("field_mask");
+            let request = Http::post(scenario.house.server.api, &method.path);
+            let request = request.bearer(scenario.token(method.roles[0]));
+            let request = request.header(name, "a\tb\u{85}\u{2028}\u{9b}31m");
+            let answer = request.json(&serde_json::to_value(&message).unwrap()).await;
+            scenario.keep("an answer as JSON", answer.body.to_vec());
+            calls += 1;
         }
     }
     let (log, _) = scenario.stop().await;

@@ -13,6 +13,7 @@ use std::{
 use jiff::Timestamp;
 use lead_intake::{
     clock::{Clock, ManualClock},
+    pb,
     server::Parts,
     telemetry::{self, LogFormat},
 };
@@ -72,15 +73,30 @@ async fn part_of_a_child() {
         .await
         .unwrap_err();
     clock.is_armed.store(false, Ordering::SeqCst);
-    assert_eq!(
-        (refused.code(), &*reason(&refused)),
-        (tonic::Code::Internal, "INTERNAL")
-    );
+    assert_internal(&refused);
+    // In the task of a stream that is open: its reader must not take the end for the end of the feed.
+    let follow = pb::StreamLeadsRequest {
+        follow: true,
+        ..Default::default()
+    };
+    let mut stream = replica.crm().stream_leads(follow).await.unwrap();
+    let first = stream.get_mut().message().await.unwrap();
+    assert_eq!(first.unwrap().changes.len(), 1);
+    clock.is_armed.store(true, Ordering::SeqCst);
+    // Its token is asked for each second.
+    let end = tokio::time::timeout(binary::PATIENCE, stream.get_mut().message()).await;
+    clock.is_armed.store(false, Ordering::SeqCst);
+    assert_internal(&end.expect("it goes on").unwrap_err());
     let told = raw::everything(&refused);
     assert!(!raw::contains(&told, NAME.as_bytes()) && !raw::contains(&told, EMAIL.as_bytes()));
     // Others are served as before.
     replica.intake().submit_lead(calls::form()).await.unwrap();
     replica.stop().await;
+}
+
+fn assert_internal(status: &tonic::Status) {
+    let expected = (tonic::Code::Internal, "INTERNAL".to_owned());
+    assert_eq!((status.code(), reason(status)), expected);
 }
 
 /// L1: a panic in a call shows its place on standard error, with and without a log, and no value.

@@ -6,6 +6,7 @@ use lead_intake::{
 };
 
 use super::{op::Op, rules::Judged, state::Model};
+use crate::support::random::Random;
 
 /// Empty stands for a field that is not filled in.
 const NAMES: [&str; 4] = ["Kari Nordmann", "Ola Nordmann", "kari nordmann", ""];
@@ -21,9 +22,8 @@ const EMAILS: [&str; 5] = [
 /// The clock moves no further in one run: tokens live for a year.
 const DAYS_MAX: i64 = 300;
 
-/// Splitmix64 (Steele, Lea, Flood 2014): the same numbers on every machine.
 pub struct Draw {
-    state: u64,
+    random: Random,
     seconds_waited: i64,
     /// Calls that have a key.
     history: Vec<Op>,
@@ -34,24 +34,16 @@ pub struct Draw {
 impl Draw {
     pub fn new(seed: u64) -> Self {
         Self {
-            state: seed,
+            random: Random::new(seed),
             seconds_waited: 0,
             history: Vec::new(),
             ids: Vec::new(),
         }
     }
 
-    fn bits(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
     /// A number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.bits() % u64::try_from(bound).unwrap()).unwrap()
+        self.random.below(bound)
     }
 
     /// A number from 1 to `bound`.
@@ -69,7 +61,7 @@ impl Draw {
 
     fn key(&mut self) -> String {
         uuid::Builder::from_random_bytes(
-            (u128::from(self.bits()) << 64 | u128::from(self.bits())).to_be_bytes(),
+            (u128::from(self.random.bits()) << 64 | u128::from(self.random.bits())).to_be_bytes(),
         )
         .into_uuid()
         .to_string()

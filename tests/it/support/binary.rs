@@ -118,9 +118,19 @@ impl Binary {
 
     /// A caller with the token of a role, as the first run wrote it into this data directory.
     pub fn caller(&self, data: &Path, role: &str) -> Caller {
+        self.caller_by(data, role, |endpoint| endpoint)
+    }
+
+    /// The same, by a connection of its own kind.
+    pub fn caller_by(
+        &self,
+        data: &Path,
+        role: &str,
+        kind: impl FnOnce(Endpoint) -> Endpoint,
+    ) -> Caller {
         let token = std::fs::read_to_string(data.join("tokens").join(role)).unwrap();
         let header: AsciiMetadataValue = format!("Bearer {}", token.trim()).parse().unwrap();
-        let channel = Endpoint::from_shared(self.url()).unwrap().connect_lazy();
+        let channel = kind(Endpoint::from_shared(self.url()).unwrap()).connect_lazy();
         InterceptedService::new(Recorded::new(channel), Bearer::new(header))
     }
 
@@ -261,6 +271,8 @@ fn command(envs: &[(&str, &str)]) -> Command {
     if trace::is_on() {
         command.env("RUST_LOG", "trace");
     }
+    // No balancer looks at a test's server.
+    command.env("LEAD_INTAKE_STOP_WAIT_SECONDS", "0");
     command.envs(envs.iter().copied()).kill_on_drop(true);
     command
 }

@@ -4,10 +4,15 @@
 pub mod backup;
 pub mod binary;
 pub mod collector;
+pub mod h2_frames;
+
+pub mod cutting_proxy;
+pub mod pki;
 
 pub mod plain;
 pub mod prover;
 
+pub mod random;
 pub mod raw;
 
 pub mod trace;
@@ -25,6 +30,7 @@ use lead_intake::{
     cli::setup,
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
+    door,
     ledger::{
         mirror::{Mirror, MirrorError},
         notary::{SigningKey, origin},
@@ -34,9 +40,9 @@ use lead_intake::{
         self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
         ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
     },
-    rpc::intake::IntakeSettings,
+    rpc::{intake::IntakeSettings, limits::Limits},
     seal::{KeyFile, KeyRing, LiveKeyRing},
-    server::{Parts, Server},
+    server::{Ending, Parts, Server},
     store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
@@ -129,6 +135,7 @@ impl DataDir {
 /// A server over a world's database.
 pub struct Replica {
     pub api: SocketAddr,
+    pub admin: SocketAddr,
     pub store: SharedStore,
     pub prover: Arc<SwitchedProver>,
     pub stop: CancellationToken,
@@ -266,18 +273,23 @@ impl World {
             clock: self.clock.clone(),
             notices: Arc::new(NoticeRegistry::shipped(&self.settings.controller).unwrap()),
             settings: self.settings.clone(),
+            limits: Limits::default(),
             metrics: None,
             cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
+            tls: None,
+            certificates: Arc::default(),
+            connections: door::Limits::default(),
+            ending: Ending::default(),
         };
         let parts = other(parts);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(parts, any, any).await.unwrap();
-        let (api, _) = server.addresses().unwrap();
+        let (api, admin) = server.addresses().unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        let serving = tokio::spawn(async move { server.run(stopping).await.unwrap() });
+        let serving = tokio::spawn(async move { server.run(stopping).await });
         let tokens = self
             .tokens
             .iter()
@@ -285,6 +297,7 @@ impl World {
             .collect();
         Replica {
             api,
+            admin,
             store,
             prover,
             stop,

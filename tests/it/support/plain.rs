@@ -9,6 +9,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tonic::Status;
 
 /// A request in the making.
 pub struct Http {
@@ -17,11 +18,18 @@ pub struct Http {
     request: http::request::Builder,
 }
 
+/// One message as gRPC frames it.
+pub fn framed(message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], &length[..], message].concat().into()
+}
+
 /// What came back.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
+    pub trailers: Option<HeaderMap>,
     pub body: Bytes,
 }
 
@@ -69,6 +77,14 @@ impl Http {
             .await
     }
 
+    /// Sends a body as gRPC, with whatever headers: a client of gRPC would heed some of them itself. Gives the status.
+    pub async fn grpc(self, body: impl Into<Bytes>) -> Status {
+        let request = self.http2().header("content-type", "application/grpc");
+        let answer = request.header("te", "trailers").send(body).await;
+        let headers = answer.trailers.as_ref().unwrap_or(&answer.headers);
+        Status::from_header_map(headers).unwrap_or_else(|| panic!("no status: {answer:?}"))
+    }
+
     pub async fn send(self, body: impl Into<Bytes>) -> Answer {
         let request = self.request.body(Full::new(body.into())).unwrap();
         let io = TokioIo::new(TcpStream::connect(self.api).await.unwrap());
@@ -83,10 +99,12 @@ impl Http {
             sender.send_request(request).await.unwrap()
         };
         let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap();
         Answer {
             status: head.status,
             headers: head.headers,
-            body: body.collect().await.unwrap().to_bytes(),
+            trailers: body.trailers().cloned(),
+            body: body.to_bytes(),
         }
     }
 }

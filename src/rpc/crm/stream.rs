@@ -1,0 +1,208 @@
+//! `StreamLeads`: the feed, open. A task for each stream reads a page, gives its connection back, and sends.
+//!
+//! What is sent lies in a short queue until the reader takes it. Nothing makes a reader take it: so the queue is bounded,
+//! a reader that takes nothing is given up, and the client's place for a stream is held until what lies there is gone.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout},
+};
+use tokio_stream::Stream;
+use tonic::Status;
+
+use super::{
+    super::{
+        auth::{Caller, TRUST},
+        limits::Taken,
+        status::Refusal,
+    },
+    Crm,
+};
+use crate::{pb, store::FeedPage};
+
+/// Changes in one message of a stream: some 250 KiB.
+const STREAM_PAGE: i64 = 1000;
+/// Messages that wait for a slow reader; none of them holds a database connection.
+const STREAM_BUFFER: usize = 4;
+/// How often an idle stream says so, with the newest cursor.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often an open stream's token is checked again: a revocation acts within 5 s.
+const RECHECK: Duration = Duration::from_secs(1);
+// R3 (OWASP ASVS 8.3.2): a token that was revoked the moment after it was looked up is found out by the next check.
+const _: () = assert!(TRUST.as_secs() + RECHECK.as_secs() <= 5);
+
+/// How a stream ends: `Ok` if there is nothing to say of it.
+type End = Result<(), Status>;
+
+/// What a reader gets: the messages, then how the stream ended, however late it reads that.
+#[derive(Debug)]
+pub struct Told {
+    messages: mpsc::Receiver<pb::StreamLeadsResponse>,
+    /// `None` once it was told.
+    end: Option<oneshot::Receiver<End>>,
+    _place: Taken,
+}
+
+impl Stream for Told {
+    type Item = Result<pb::StreamLeadsResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(message) = ready!(self.messages.poll_recv(context)) {
+            return Poll::Ready(Some(Ok(message)));
+        }
+        let Some(end) = &mut self.end else {
+            return Poll::Ready(None);
+        };
+        let end = ready!(Pin::new(end).poll(context));
+        self.end = None;
+        Poll::Ready(match end {
+            Ok(Ok(())) => None,
+            Ok(Err(status)) => Some(Err(status)),
+            // The task panicked. Without a word of it the reader would think that this is all there is.
+            Err(_) => Some(Err(Refusal::Internal.into())),
+        })
+    }
+}
+
+/// One open stream.
+pub(super) struct LeadStream {
+    crm: Crm,
+    caller: Caller,
+    after: Option<i64>,
+    messages: mpsc::Sender<pb::StreamLeadsResponse>,
+}
+
+/// Counts a stream while it is open, also if its task panics.
+struct Shown;
+
+impl Shown {
+    fn new() -> Self {
+        metrics::gauge!("lead_intake_streams_open").increment(1);
+        Self
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        metrics::gauge!("lead_intake_streams_open").decrement(1);
+    }
+}
+
+impl LeadStream {
+    /// Opens a stream of what comes after a position.
+    pub(super) fn open(
+        crm: Crm,
+        caller: Caller,
+        after: Option<i64>,
+        follow: bool,
+        place: Taken,
+    ) -> Told {
+        let (sender, messages) = mpsc::channel(STREAM_BUFFER);
+        let (ending, end) = oneshot::channel();
+        let stream = Self {
+            crm,
+            caller,
+            after,
+            messages: sender,
+        };
+        tokio::spawn(async move {
+            let _shown = Shown::new();
+            // To nobody, if the reader went away.
+            let _ = ending.send(stream.run(follow).await);
+        });
+        Told {
+            messages,
+            end: Some(end),
+            _place: place,
+        }
+    }
+
+    async fn run(mut self, follow: bool) -> End {
+        let messages = self.messages.clone();
+        let stopping = self.crm.stopping.clone();
+        tokio::select! {
+            // First, so that a stream with much to send ends too.
+            biased;
+            () = stopping.cancelled() => Err(Refusal::Stopping.into()),
+            // The reader went away: nothing is left to tell.
+            () = messages.closed() => Ok(()),
+            end = self.deliver(follow) => end,
+        }
+    }
+
+    async fn deliver(&mut self, follow: bool) -> End {
+        let end = Instant::now() + self.crm.stream_max;
+        let mut head = self.crm.store.head();
+        let epoch = self.crm.store.epoch();
+        while Instant::now() < end {
+            // Marked as seen before the page is read: what comes in between wakes the next wait.
+            head.borrow_and_update();
+            self.caller.check().await?;
+            // Another replica restored: this position means what it meant no more.
+            if self.crm.store.epoch() != epoch {
+                return Err(Refusal::CursorExpired.into());
+            }
+            let page = self
+                .crm
+                .store
+                .page(self.caller.client().id, self.after, STREAM_PAGE)
+                .await?;
+            let has_more = page.has_more;
+            let idle = page.changes.is_empty();
+            self.after = Some(page.next);
+            if !idle || !follow && !has_more {
+                self.send(page).await?;
+            }
+            if !has_more {
+                if !follow {
+                    return Ok(());
+                }
+                self.wait(&mut head, end).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the ledger moves, or the stream's life is over; says so now and then.
+    async fn wait(&self, head: &mut watch::Receiver<i64>, end: Instant) -> End {
+        let mut heartbeat = Instant::now() + HEARTBEAT;
+        while Instant::now() < end {
+            let next = end.min(Instant::now() + RECHECK);
+            match tokio::time::timeout_at(next, head.changed()).await {
+                Ok(Ok(())) => return Ok(()),
+                // The store closes.
+                Ok(Err(_)) => return Err(Refusal::Stopping.into()),
+                Err(_) => self.caller.check().await?,
+            }
+            if Instant::now() >= heartbeat {
+                heartbeat = Instant::now() + HEARTBEAT;
+                let next = self.after.unwrap_or(0);
+                self.send(FeedPage {
+                    changes: Vec::new(),
+                    next,
+                    has_more: false,
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, page: FeedPage) -> End {
+        let (changes, next_cursor) = self.crm.changes(page)?;
+        let message = pb::StreamLeadsResponse {
+            changes,
+            next_cursor,
+        };
+        match timeout(self.crm.stall_max, self.messages.send(message)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Refusal::ReaderStalled.into()),
+        }
+    }
+}
