@@ -224,7 +224,7 @@ impl Session {
         if reason.is_none()
             && matches!(
                 status.code(),
-                Code::Unimplemented | Code::Internal | Code::Unknown
+                Code::Unimplemented | Code::Internal | Code::Unknown | Code::Cancelled
             )
         {
             return another(&self.url);

@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use super::House;
 use crate::support::{Backend, binary::run};
@@ -39,6 +42,7 @@ async fn a_client_is_told_what_to_do_next() {
     let web = format!("http://{}", other.local_addr().unwrap());
     let _answering = tokio::spawn(async move {
         while let Ok((mut stream, _)) = other.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhemmelig").await;
         }
     });
