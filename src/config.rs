@@ -47,10 +47,10 @@ const CONNECTIONS_MAX: u32 = 20;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ConfigArgs {
     /// Configuration file
-    #[arg(long, env = "LEAD_INTAKE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "LEAD_INTAKE_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Directory for keys, tokens, mirror and the SQLite file [default: data]
-    #[arg(long, env = "LEAD_INTAKE_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "LEAD_INTAKE_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -290,11 +290,21 @@ impl Config {
     }
 }
 
+fn read(what: &str, path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("cannot read {what} in {}: {error}", path.display())))
+}
+
 fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
-    let file: ConfigFile = toml::from_str(&text)
-        .map_err(|error| ConfigError(format!("{}: {}", path.display(), error.message())))?;
+    let text = read("the configuration", path)?;
+    let file: ConfigFile = toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        let (path, message) = (path.display(), error.message());
+        ConfigError(format!(
+            "{path}, line {line}: {message}\n  lead-intake.example.toml has every key, with its values"
+        ))
+    })?;
     if file.controller.is_none() {
         return Err(ConfigError(format!(
             "{}: [controller] is missing",
@@ -317,8 +327,7 @@ fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, Conf
         .or(url_file);
     let url = match (env::var("LEAD_INTAKE_DATABASE_URL"), url_file) {
         (Ok(url), _) => url,
-        (Err(_), Some(path)) => fs::read_to_string(&path)
-            .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?,
+        (Err(_), Some(path)) => read("the database's URL", &path)?,
         (Err(_), None) => return Ok(StoreUrl::Sqlite(data_dir.join("lead-intake.db"))),
     };
     url.trim()

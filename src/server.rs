@@ -123,12 +123,12 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {}", refused(*.said))]
     Bind {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        said: std::io::ErrorKind,
     },
     /// The contract is not usable.
     #[error(transparent)]
@@ -136,6 +136,18 @@ pub enum StartError {
     /// The contract does not decode.
     #[error("the contract's descriptors do not decode")]
     Descriptors,
+}
+
+/// Why an address cannot be had, and what to do about it.
+fn refused(said: std::io::ErrorKind) -> String {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let next = match said {
+        AddrInUse => "another program has it, or this service runs already",
+        AddrNotAvailable => "it is none of this machine",
+        PermissionDenied => "a port below 1024 is for root only",
+        _ => return said.to_string(),
+    };
+    format!("{next}\n  another one is given by --listen or --admin-listen")
 }
 
 impl Server {
@@ -150,7 +162,10 @@ impl Server {
         let bind = async |address| {
             TcpListener::bind(address)
                 .await
-                .map_err(|source| StartError::Bind { address, source })
+                .map_err(|error| StartError::Bind {
+                    address,
+                    said: error.kind(),
+                })
         };
         Ok(Self {
             api: bind(api).await?,

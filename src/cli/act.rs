@@ -7,6 +7,7 @@ use super::{
     Verdict,
     answer::{AnswerArgs, LanguageArgs},
     asked::{AskedArgs, RequestIdArgs},
+    given,
     privacy::due,
     show::{clean, clean_text, table, word},
     subject::{SubjectArgs, candidates, nothing},
@@ -32,6 +33,7 @@ enum Reason {
 #[derive(Debug, clap::Args)]
 pub(super) struct RestrictArgs {
     /// Identifier of the lead
+    #[arg(value_parser = given::uuid)]
     lead_id: Uuid,
     /// Why
     #[arg(long, value_enum)]
@@ -63,12 +65,13 @@ pub(super) async fn restrict(args: &RestrictArgs) -> anyhow::Result<Verdict> {
 #[derive(Debug, clap::Args)]
 pub(super) struct LiftArgs {
     /// Identifier of the lead
+    #[arg(value_parser = given::uuid)]
     lead_id: Uuid,
     /// The reason that no longer holds
     #[arg(long, value_enum)]
     reason: Reason,
     /// When the person was told that it will be lifted, as RFC 3339
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = given::time)]
     informed_at: Timestamp,
     #[command(flatten)]
     id: RequestIdArgs,

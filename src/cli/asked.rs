@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::say;
+use super::{given, say};
 use crate::{pb, rpc::convert::timestamp, seal::random};
 
 /// The idempotency key of a call.
 #[derive(Debug, clap::Args)]
 pub(super) struct RequestIdArgs {
     /// Makes the call safe to repeat [default: a new one]
-    #[arg(long, value_name = "UUID", help_heading = "Request")]
+    #[arg(long, value_name = "UUID", help_heading = "Request", value_parser = given::uuid)]
     request_id: Option<Uuid>,
 }
 
@@ -32,7 +32,7 @@ impl RequestIdArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct AskedArgs {
     /// When the person asked, as RFC 3339 [default: now]
-    #[arg(long, value_name = "TIME", help_heading = "Request")]
+    #[arg(long, value_name = "TIME", help_heading = "Request", value_parser = given::time)]
     received_at: Option<Timestamp>,
     #[command(flatten)]
     verification: VerificationArgs,

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Verdict, print, say, setup, tls::TlsArgs};
+use super::{Verdict, connect, print, say, setup, tls::TlsArgs};
 use crate::{
     clock::{Clock as _, SystemClock},
     config::{Config, ConfigArgs},
@@ -42,10 +41,11 @@ pub(super) async fn health(args: &HealthArgs) -> anyhow::Result<Verdict> {
     let channel = endpoint
         .connect()
         .await
-        .with_context(|| format!("{} does not answer", args.url))?;
+        .map_err(|_| connect::unreachable(&args.url))?;
     let answer = HealthClient::new(channel)
         .check(HealthCheckRequest::default())
-        .await?;
+        .await
+        .map_err(|_| connect::another(&args.url))?;
     let serving = answer.into_inner().status() == ServingStatus::Serving;
     print(if serving { "serving" } else { "not serving" })?;
     Ok(if serving { Verdict::Yes } else { Verdict::No })

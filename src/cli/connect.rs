@@ -92,10 +92,11 @@ impl ConnectArgs {
             .endpoint()?
             .connect()
             .await
-            .map_err(|_| self.unreachable())?;
+            .map_err(|_| unreachable(&self.url))?;
         Ok(Session {
             caller: InterceptedService::new(channel, Bearer(header)),
             source,
+            role,
             url: self.url.clone(),
         })
     }
@@ -113,20 +114,6 @@ impl ConnectArgs {
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true))
-    }
-
-    fn unreachable(&self) -> anyhow::Error {
-        if self.url.starts_with("https:") {
-            return anyhow!(
-                "nothing answers at {}, or its certificate is not trusted\n  \
-                 --ca names the file with the authority that made it; the host in the URL must be in it",
-                self.url
-            );
-        }
-        anyhow!(
-            "nothing answers at {}\n  start the service with `lead-intake serve`, or say where it is: --url",
-            self.url
-        )
     }
 
     /// The token, and where it came from; none where a certificate says who calls and nobody gave a token.
@@ -156,6 +143,27 @@ impl ConnectArgs {
     }
 }
 
+/// What is said where nothing listens.
+pub(super) fn unreachable(url: &str) -> anyhow::Error {
+    if url.starts_with("https:") {
+        return anyhow!(
+            "nothing answers at {url}, or its certificate is not trusted\n  \
+             --ca names the file with the authority that made it; the host in the URL must be in it"
+        );
+    }
+    anyhow!(
+        "nothing answers at {url}\n  start the service with `lead-intake serve`, or say where it is: --url"
+    )
+}
+
+/// What is said where something else listens. Its own words stay out: nobody knows whose they are.
+pub(super) fn another(url: &str) -> anyhow::Error {
+    anyhow!(
+        "what answers at {url} is not the API of lead-intake: another program, or the port of its metrics\n  \
+         `lead-intake serve` says where it listens: --url"
+    )
+}
+
 /// The header that carries a token.
 fn header(token: &SecretString, source: &str) -> anyhow::Result<MetadataValue<Ascii>> {
     let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret().trim()));
@@ -180,6 +188,7 @@ fn is_loopback(host: &str) -> bool {
 pub(super) struct Session {
     caller: Caller,
     source: String,
+    role: Role,
     url: String,
 }
 
@@ -211,6 +220,15 @@ impl Session {
     pub(super) fn refused(&self, status: &Status) -> anyhow::Error {
         let details = status.get_error_details();
         let reason = details.error_info().map(|info| clean(&info.reason));
+        // Every refusal of ours has a reason; these are what a client makes of an answer that is none of gRPC.
+        if reason.is_none()
+            && matches!(
+                status.code(),
+                Code::Unimplemented | Code::Internal | Code::Unknown | Code::Cancelled
+            )
+        {
+            return another(&self.url);
+        }
         let code = || status.code().description().to_owned();
         let message = clean(status.message());
         let mut lines = vec![format!(
@@ -225,7 +243,11 @@ impl Session {
         lines.extend(reason.as_deref().and_then(next_step).map(str::to_owned));
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => {
-                lines.push(format!("the token came from {}", self.source));
+                let (source, role) = (&self.source, self.role);
+                lines.push(format!(
+                    "the token came from {source}; this takes one of the role {role}, as `lead-intake client add NAME \
+                     --role {role}` makes it"
+                ));
             }
             Code::Unavailable if reason.is_none() => {
                 lines.push(format!("does the service at {} still run?", self.url));
@@ -242,6 +264,9 @@ impl Session {
 /// What to do after a refusal, where the server's own text cannot name the command.
 fn next_step(reason: &str) -> Option<&'static str> {
     match reason {
+        "CURSOR_INVALID" => Some(
+            "`lead-intake pull` without --cursor goes on from what was acknowledged, and tells the next",
+        ),
         "LEAD_NOT_FOUND" => Some("`lead-intake find` shows the leads of a person"),
         "LEAD_RESTRICTED" => Some("end the other reasons first: `lead-intake lift`"),
         "NOT_A_CANDIDATE" => Some("`lead-intake find` shows the candidates"),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::{
     Verdict,
     answer::AnswerArgs,
+    given,
     show::{clean, table, time, word},
 };
 use crate::{pb, token::Role};
@@ -79,6 +80,7 @@ fn fields(answer: &pb::GetLeadResponse) -> String {
 #[derive(Debug, clap::Args)]
 pub(super) struct CloseArgs {
     /// Identifier of the lead
+    #[arg(value_parser = given::uuid)]
     lead_id: Uuid,
     /// How the enquiry ended
     #[arg(long, value_enum)]

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{Verdict, print, progress::waiting, say, setup};
 use crate::{
     config::ConfigArgs,
-    ledger::mirror::{Lines, Mirror},
+    ledger::mirror::{self, Lines, Mirror},
 };
 
 /// Arguments of `mirror`.
@@ -41,6 +41,7 @@ pub(super) async fn run(args: &MirrorArgs) -> anyhow::Result<Verdict> {
 async fn status(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     let config = setup::config(args)?;
     let dir = &config.mirror_dir;
+    mirror::identity(dir)?;
     // The mirror before the database: it has nothing that the database has not, unless that is behind.
     let last = Lines::last(dir)?.map_or(0, |line| line.entry.sequence);
     let store = setup::open(&config, false).await?;

@@ -21,6 +21,7 @@ mod connect;
 mod crm;
 mod erase;
 mod file;
+mod given;
 mod intake;
 mod json;
 mod kept;

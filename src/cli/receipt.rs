@@ -14,7 +14,7 @@ use super::{
     Verdict,
     answer::AnswerArgs,
     file::OutputArgs,
-    json,
+    given, json,
     kept::Kept,
     say,
     show::{clean, elapsed, table, time, word},
@@ -28,7 +28,7 @@ pub(super) struct ReceiptArgs {
     #[command(subcommand)]
     command: Option<ReceiptCommand>,
     /// The request id of the erasure
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = given::uuid)]
     request_id: Option<Uuid>,
     /// Have the proof continue this checkpoint, which was kept earlier
     #[arg(long, value_name = "FILE", requires = "output")]

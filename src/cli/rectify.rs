@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::{
-    Verdict, answer::AnswerArgs, asked::AskedArgs, file::read_json, privacy::due, subject::text,
+    Verdict, answer::AnswerArgs, asked::AskedArgs, file::read_json, given, privacy::due,
+    subject::text,
 };
 use crate::{pb, token::Role};
 
@@ -19,6 +20,7 @@ use crate::{pb, token::Role};
 #[derive(Debug, clap::Args)]
 pub(super) struct RectifyArgs {
     /// Identifier of the lead
+    #[arg(value_parser = given::uuid)]
     lead_id: Uuid,
     /// The revision that was seen: nothing is done if the lead has moved on
     #[arg(long, value_name = "N")]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use fd_lock::RwLock;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -46,9 +46,12 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     // One server for a SQLite file. The lock goes with the process, however that ends.
     let lock_path = config.data_dir.join("lock");
     let mut lock = RwLock::new(std::fs::File::create(&lock_path)?);
-    let _held = lock
-        .try_write()
-        .with_context(|| format!("another lead-intake uses {}", config.data_dir.display()))?;
+    let _held = lock.try_write().map_err(|_| {
+        anyhow!(
+            "another lead-intake uses {}\n  stop that one, or give this one a directory of its own: --data-dir",
+            config.data_dir.display()
+        )
+    })?;
     let store = setup::open_to_serve(&config).await?;
     let (keys, keys_are_new) = setup::key_ring(&config, &store).await?;
     let (signer, signer_is_new) = setup::signing_key(&config, &store).await?;

@@ -42,6 +42,9 @@ pub fn data_dir(path: &Path) -> anyhow::Result<bool> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{} is no directory", path.display())
+        }
         Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
     }
 }

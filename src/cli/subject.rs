@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     asked::AskedArgs,
     file::{is_stdin, read_json},
+    given,
     show::{clean, table, word},
 };
 use crate::pb;
@@ -28,7 +29,7 @@ pub(super) struct SubjectArgs {
     #[arg(long, help_heading = "Subject")]
     name: Option<SecretString>,
     /// Candidate that was checked by a human and is to be acted on too; repeatable
-    #[arg(long, value_name = "LEAD_ID", help_heading = "Subject")]
+    #[arg(long, value_name = "LEAD_ID", help_heading = "Subject", value_parser = given::uuid)]
     lead_id: Vec<Uuid>,
     #[arg(long, help = "JSON file with email, phone, name and lead_ids; - for standard input", value_name = "FILE", conflicts_with_all = ["email", "phone", "name"], help_heading = "Subject")]
     subject_file: Option<PathBuf>,

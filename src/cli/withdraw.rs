@@ -7,7 +7,7 @@ use super::{
     Verdict,
     answer::AnswerArgs,
     file::OutputArgs,
-    say,
+    given, say,
     show::{clean, clean_text},
 };
 use crate::{pb, token::Role};
@@ -16,6 +16,7 @@ use crate::{pb, token::Role};
 #[derive(Debug, clap::Args)]
 pub(super) struct WithdrawArgs {
     /// Identifier of the lead
+    #[arg(value_parser = given::uuid)]
     lead_id: Uuid,
     #[command(flatten)]
     receipt: OutputArgs,

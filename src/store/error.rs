@@ -39,13 +39,21 @@ pub enum StoreError {
     #[error(transparent)]
     Unseal(#[from] UnsealError),
     /// A key of the ring is not the one the database was written with.
-    #[error("the keys do not belong to this database: {0:?} key {1} is another key")]
+    #[error(
+        "the keys do not belong to this database: {name} key {1} is another key\n  put back the key ring that \
+         belongs to it: docs/operations.md, \"Rings and backups\"",
+        name = .0.name()
+    )]
     ForeignKey(KeyPurpose, u32),
     /// The key that signs checkpoints is not the one that the database knows.
     #[error("the signing key does not belong to this database")]
     ForeignSigningKey,
     /// The database was written with a key that the ring lacks.
-    #[error("the keys do not belong to this database: {0:?} key {1} is missing")]
+    #[error(
+        "the keys do not belong to this database: {name} key {1} is missing\n  put back the key ring that belongs to \
+         it: docs/operations.md, \"Rings and backups\"",
+        name = .0.name()
+    )]
     MissingKey(KeyPurpose, u32),
     /// The ring would seal or index with a key that was retired.
     #[error("the key ring is not the one in use: {0} was retired; copy the newest one here")]

@@ -25,6 +25,7 @@ mod mirror;
 mod object;
 mod open;
 mod privacy;
+mod refused;
 mod repeat;
 mod reseal;
 mod residue;

@@ -21,6 +21,7 @@ use super::{
     AdminStore, Result, SharedStore, StoreError,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
+    refused,
     residue::Residue,
     restore,
     signal::{self, Signal},
@@ -54,7 +55,7 @@ pub(super) const STORE_ROW: &str = STORE;
 /// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
 const SQLITE_MIN: i32 = 3_051_003;
 /// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long SQLite waits for another process that writes.
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -189,7 +190,8 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .max_lifetime(None)
         .test_before_acquire(false)
         .connect_with(write)
-        .await?;
+        .await
+        .map_err(refused::sqlite)?;
     let readers = std::thread::available_parallelism()
         .map_or(2, std::num::NonZero::get)
         .max(2);
@@ -244,9 +246,12 @@ async fn postgres(url: &str, connections_max: u32) -> Result<PgPool> {
                 Ok(read_only.0 == "off")
             })
         })
-        .connect_with(connect)
-        .await?;
-    Ok(pool)
+        .connect_with(connect.clone())
+        .await;
+    match pool {
+        Ok(pool) => Ok(pool),
+        Err(error) => Err(refused::postgres(error, &connect).await),
+    }
 }
 
 /// Migrates, and reads or makes the store's identity.

@@ -2,6 +2,7 @@
 //! a file for each group of commands.
 
 mod backup;
+mod errors;
 mod guide;
 mod leads;
 mod opendsr;

@@ -41,12 +41,18 @@ const FORMAT: u32 = 1;
 /// The file that says whose mirror it is.
 const IDENTITY: &str = "mirror.json";
 
+impl From<io::Error> for MirrorError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 /// Why the mirror cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// The system refuses.
     #[error("the ledger's mirror: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Another process has it.
     #[error("another process writes the mirror in {}", .0.display())]
     Locked(PathBuf),

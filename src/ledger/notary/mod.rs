@@ -71,7 +71,7 @@ pub enum NotaryError {
     #[error("an earlier write to the tree or its checkpoint failed")]
     Broken,
     /// The last checkpoint is not one that this key signed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     ForeignCheckpoint {
         /// The file.
         path: PathBuf,

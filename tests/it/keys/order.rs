@@ -93,7 +93,7 @@ on_both! {
         let mut fleet = Fleet::new(backend).await;
         fleet.stop().await;
         let right = fs::read_to_string(fleet.ring(0)).unwrap();
-        for (key, name) in secrets(&fleet.ring(0)).iter().zip(["Sealing", "Index"]) {
+        for (key, name) in secrets(&fleet.ring(0)).iter().zip(["sealing", "index"]) {
             let other = another(key);
             fs::write(fleet.ring(0), right.replace(&**key, &other)).unwrap();
             let refused = fleet.refused_start(0).await;
