@@ -289,6 +289,7 @@ fn start_jobs(parts: &Parts, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         tokio::spawn(follow_tls(parts.tls.clone(), stop.clone())),
         tokio::spawn(sweeper.run(parts.sweep_every, stop.clone())),
         tokio::spawn(jobs::clean_up(store.clone(), stop.clone())),
+        tokio::spawn(jobs::index(store.clone(), stop.clone())),
     ]
 }
 

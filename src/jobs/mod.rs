@@ -6,6 +6,7 @@
 mod clean_up;
 mod duties;
 mod health;
+mod index;
 mod keys;
 mod mirror;
 mod reseal;
@@ -15,6 +16,7 @@ pub use self::{
     clean_up::clean_up,
     duties::{show_duties, show_standings, tell_duties},
     health::watch_health,
+    index::index,
     keys::{ASKED_EVERY, follow_key_ring},
     mirror::Follower,
     reseal::{Progress, Resealed, Unopened, count, reseal},

@@ -98,6 +98,8 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     const BEGIN_WRITE: &'static str;
     /// How many writers take batches from the submission queue.
     const WRITERS: usize;
+    /// Whether new leads wait to be put into the blind indexes.
+    const HAS_TAIL: bool;
     /// Whether [`Self::clean_up`] is what removes what deletions leave behind.
     const CLEANS_UP: bool;
 
@@ -165,7 +167,7 @@ fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $has_tail:literal, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -196,6 +198,7 @@ macro_rules! dialect {
         impl Dialect for $database {
             const BEGIN_WRITE: &'static str = $begin;
             const WRITERS: usize = $writers;
+            const HAS_TAIL: bool = $has_tail;
             const CLEANS_UP: bool = $cleans_up;
 
             fn migrator() -> &'static Migrator {
@@ -314,6 +317,7 @@ dialect!(
     SqliteArguments,
     "BEGIN IMMEDIATE",
     1,
+    true,
     "./migrations/sqlite",
     Bulk::runs,
     no_array,
@@ -327,6 +331,7 @@ dialect!(
     PgArguments,
     "BEGIN",
     2,
+    false,
     "./migrations/postgres",
     Bulk::arrays,
     add_array,

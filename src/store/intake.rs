@@ -129,6 +129,7 @@ impl<DB: Dialect> Sql<DB> {
         if places.is_empty() {
             return Ok(());
         }
+        self.bound_tail().await?;
         let mut tx = self.begin().await?;
         let mut values = Vec::with_capacity(places.len() * 13);
         let mut entries = Vec::with_capacity(places.len());

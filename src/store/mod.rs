@@ -21,6 +21,7 @@ mod group;
 mod intake;
 mod keys;
 mod ledger;
+mod lookup;
 mod mirror;
 mod object;
 mod open;
@@ -52,6 +53,7 @@ pub use self::{
     backup::{Copied, SqliteFile},
     client::{NewToken, TokenRecord},
     error::{Result, StoreError},
+    lookup::STEP as INDEX_STEP,
     open::{MirrorOptions, OpenOptions, StoreUrl, open},
     residue::CleanUp,
     rights::{
@@ -349,6 +351,12 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
 
     /// Changes whenever this process leaves something to clean up. `None`: the database does it itself.
     fn residue(&self) -> Option<watch::Receiver<()>>;
+
+    /// How many entries of the ledger await [`Self::index`], as far as this process knows. `None`: none ever do.
+    fn unindexed(&self) -> Option<i64>;
+
+    /// Puts the leads into the blind indexes that are not in them: until then a look-up has to look through them.
+    async fn index(&self) -> Result<()>;
 
     /// Waits for what was accepted, then closes every connection.
     async fn close(&self);

@@ -21,6 +21,7 @@ use super::{
     AdminStore, Result, SharedStore, StoreError,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
+    lookup::Indexed,
     refused,
     residue::Residue,
     restore,
@@ -289,6 +290,7 @@ async fn prepare<DB: Dialect>(
         reader,
         signal: Signal::new(head, epoch),
         residue: Residue::default(),
+        indexed: Indexed::default(),
         mirror,
         clock: options.clock,
         store_id,
@@ -381,6 +383,14 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
 
     async fn clean_up(&self) -> Result<bool> {
         self.sql.clean_up().await
+    }
+
+    fn unindexed(&self) -> Option<i64> {
+        self.sql.unindexed()
+    }
+
+    async fn index(&self) -> Result<()> {
+        self.sql.index().await
     }
 
     async fn close(&self) {

@@ -18,7 +18,8 @@ use super::{
     },
     dialect::{Columns as _, Dialect, values},
     error::retrying,
-    sql::{Sql, SqlStore, candidate_columns, statements},
+    lookup::LOOK_UP,
+    sql::{Sql, SqlStore, statements},
     tx::Tx,
 };
 use crate::{
@@ -32,13 +33,6 @@ use crate::{
 };
 
 statements! {
-    // By the values of each index key. The identifiers are in order of time, so this is oldest first.
-    CANDIDATES = concat!(
-        "SELECT ", candidate_columns!(), " FROM lead \
-         WHERE lead.email_index = $1 OR lead.email_index = $2 \
-         OR lead.phone_index = $3 OR lead.phone_index = $4 \
-         ORDER BY lead.id LIMIT $5"
-    );
     REQUEST_ENTRY = "SELECT kind, sequence, detail FROM ledger WHERE client_id = $1 AND request_id = $2";
     ADD_REQUEST = "INSERT INTO rights_request (client_id, request_id, kind, detail, verification, \
                    received_at, completed_at, leads) \
@@ -207,10 +201,10 @@ impl<DB: Dialect> Tx<DB> {
         let limit = i64::try_from(CANDIDATES_MAX).unwrap_or(i64::MAX - 1) + 1;
         let ([email, other_email], [phone, other_phone]) =
             (subject.index.email, subject.index.phone);
-        let values = values![email, other_email, phone, other_phone, limit];
         self.depends_on_ring(subject.index.ring);
+        let values = values![email, other_email, phone, other_phone, limit];
         let mut selection = Selection::default();
-        for row in self.fetch(CANDIDATES, values).await? {
+        for row in self.fetch(LOOK_UP, values).await? {
             let candidate = candidate_at(&row)?;
             let named = subject.named.contains(&candidate.lead.facts.id);
             match (subject.judge)(&candidate.lead)? {

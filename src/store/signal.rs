@@ -59,6 +59,11 @@ impl Signal {
         self.head.subscribe()
     }
 
+    /// The ledger's last number.
+    pub(super) fn sequence(&self) -> i64 {
+        *self.head.borrow()
+    }
+
     pub(super) fn epoch(&self) -> i64 {
         self.epoch.load(Ordering::Relaxed)
     }

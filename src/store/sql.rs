@@ -13,7 +13,9 @@ use super::{
     dialect::{Columns, Dialect, Value},
     erase, feed,
     group::Queue,
-    intake, keys, ledger, mirror, open, privacy, repeat, reseal,
+    intake, keys, ledger,
+    lookup::{self, Indexed},
+    mirror, open, privacy, repeat, reseal,
     residue::Residue,
     restore,
     signal::{self, Signal},
@@ -43,6 +45,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) signal: Signal,
     /// Knows what deletions left in the files.
     pub(super) residue: Residue,
+    /// Knows how far the blind indexes have come.
+    pub(super) indexed: Indexed,
     /// The ledger's copy outside; none for a command that acts on no lead.
     pub(super) mirror: Option<Arc<Mirror>>,
     pub(super) clock: SharedClock,
@@ -56,6 +60,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
             reader: self.reader.clone(),
             signal: self.signal.clone(),
             residue: self.residue.clone(),
+            indexed: self.indexed.clone(),
             mirror: self.mirror.clone(),
             clock: self.clock.clone(),
             ..*self
@@ -103,6 +108,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         feed::STATEMENTS,
         keys::STATEMENTS,
         ledger::STATEMENTS,
+        lookup::STATEMENTS,
         mirror::STATEMENTS,
         open::STATEMENTS,
         privacy::STATEMENTS,
@@ -124,8 +130,10 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         &privacy::UNCHANGED_LEADS,
         &restore::DELETE_LEADS,
     ];
+    let tail = if arrays { &[] } else { lookup::TAIL_STATEMENTS };
     lists
         .into_iter()
+        .chain([tail])
         .flatten()
         .copied()
         .chain(
