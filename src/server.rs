@@ -99,6 +99,8 @@ pub struct Parts {
     pub reflection: bool,
     /// The wait between two rounds of the sweep: [`crate::domain::sweep::SWEEP_EVERY`], but for tests.
     pub sweep_every: Duration,
+    /// The longest wait of a lead until it is put into the look-up indexes: [`jobs::INDEX_EVERY`], but for tests.
+    pub index_every: Duration,
     /// TLS, if the service has it.
     pub tls: Option<Arc<Tls>>,
     /// Whose certificates stand for a client.
@@ -289,7 +291,7 @@ fn start_jobs(parts: &Parts, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         tokio::spawn(follow_tls(parts.tls.clone(), stop.clone())),
         tokio::spawn(sweeper.run(parts.sweep_every, stop.clone())),
         tokio::spawn(jobs::clean_up(store.clone(), stop.clone())),
-        tokio::spawn(jobs::index(store.clone(), stop.clone())),
+        tokio::spawn(jobs::index(store.clone(), parts.index_every, stop.clone())),
     ]
 }
 

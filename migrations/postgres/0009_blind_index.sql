@@ -1,4 +1,4 @@
--- Hash indexes: half the work of others when a value falls anywhere (docs/decisions/0020), and they hold no values.
+-- Hash indexes: half the work of others when a value falls anywhere (docs/decisions/0021), and they hold no values.
 DROP INDEX lead_email;
 DROP INDEX lead_phone;
 CREATE INDEX lead_email ON lead USING hash (email_index) WHERE email_index IS NOT NULL;

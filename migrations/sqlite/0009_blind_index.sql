@@ -1,5 +1,5 @@
 -- The blind indexes beside the leads instead of on them: a submission writes no entry, its lead is put in later, many
--- at a time (docs/decisions/0020). All up to this number of the ledger are in; the view looks through the others.
+-- at a time (docs/decisions/0021). All up to this number of the ledger are in; the view looks through the others.
 CREATE TABLE blind_index_head (
     id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     sequence INTEGER NOT NULL

@@ -17,6 +17,7 @@ use crate::{
         sweep::SWEEP_EVERY,
     },
     door::{self, Tls},
+    jobs::INDEX_EVERY,
     ledger::prover::SharedProver,
     seal::LiveKeyRing,
     server::{Parts, Server},
@@ -79,6 +80,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
         cors_origins: config.cors_origins.clone(),
         reflection: config.listen.ip().is_loopback(),
         sweep_every: SWEEP_EVERY,
+        index_every: INDEX_EVERY,
         tls: tls.clone(),
         certificates: config.certificates.clone(),
         connections: door::Limits {

@@ -9,18 +9,18 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{INDEX_STEP, SharedStore};
 
 /// How long a lead may wait to be put into the indexes while few come; also the wait after an error.
-const INDEX_EVERY: Duration = Duration::from_secs(1);
+pub const INDEX_EVERY: Duration = Duration::from_secs(1);
 /// Entries of the ledger that wait.
 const UNINDEXED: &str = "lead_intake_unindexed_entries";
 
 /// Keeps what a look-up has to look through short.
-pub async fn index(store: SharedStore, stopping: CancellationToken) {
+pub async fn index(store: SharedStore, every: Duration, stopping: CancellationToken) {
     gauge!(UNINDEXED).set(0.0);
     if store.unindexed().is_none() {
         return;
     }
     let mut head = store.head();
-    let mut tick = interval(INDEX_EVERY);
+    let mut tick = interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_told = false;
     loop {

@@ -16,7 +16,7 @@ pub use self::{
     clean_up::clean_up,
     duties::{show_duties, show_standings, tell_duties},
     health::watch_health,
-    index::index,
+    index::{INDEX_EVERY, index},
     keys::{ASKED_EVERY, follow_key_ring},
     mirror::Follower,
     reseal::{Progress, Resealed, Unopened, count, reseal},

@@ -1,4 +1,4 @@
-//! The blind indexes: how people are found, and how their leads come to be found (docs/decisions/0020).
+//! The blind indexes: how people are found, and how their leads come to be found (docs/decisions/0021).
 //!
 //! The values are keyed hashes, so an entry falls anywhere in an index. On SQLite each of the two of a submission
 //! was a page of its own to be written, which was nearly half of what a submission cost. So there a submission writes
@@ -55,16 +55,26 @@ const MOVE: &str = "UPDATE blind_index_head SET sequence = $1 WHERE id = 1";
 pub const STEP: i64 = 8192;
 /// The longest tail that a submission may make longer. It bounds what a look-up has to look through: some tens of
 /// milliseconds too.
-const TAIL_MAX: i64 = 4 * STEP;
+pub const TAIL_MAX: i64 = 4 * STEP;
 
-/// How far the index has come, as far as this process knows.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Indexed(Arc<AtomicI64>);
+/// How far the index has come, as far as this process knows, and how long the tail may be.
+#[derive(Clone, Debug)]
+pub(super) struct Indexed {
+    upto: Arc<AtomicI64>,
+    tail_max: i64,
+}
+
+impl Indexed {
+    pub(super) fn new(tail_max: i64) -> Self {
+        let upto = Arc::default();
+        Self { upto, tail_max }
+    }
+}
 
 impl<DB: Dialect> Sql<DB> {
     /// How many entries long the tail is, as far as this process knows; `None`: there is none.
     pub(super) fn unindexed(&self) -> Option<i64> {
-        let indexed = || self.indexed.0.load(Ordering::Relaxed);
+        let indexed = || self.indexed.upto.load(Ordering::Relaxed);
         DB::HAS_TAIL.then(|| (self.signal.sequence() - indexed()).max(0))
     }
 
@@ -81,14 +91,14 @@ impl<DB: Dialect> Sql<DB> {
                 tx.execute(MOVE, values![upto]).await?;
             }
             tx.commit().await?;
-            self.indexed.0.store(upto, Ordering::Relaxed);
+            self.indexed.upto.store(upto, Ordering::Relaxed);
         }
         Ok(())
     }
 
     /// Keeps a submission from making the tail longer than it may be: without room, nothing is written.
     pub(super) async fn bound_tail(&self) -> Result<()> {
-        if self.unindexed() > Some(TAIL_MAX) {
+        if self.unindexed() > Some(self.indexed.tail_max) {
             self.index().await?;
         }
         Ok(())

@@ -53,7 +53,7 @@ pub use self::{
     backup::{Copied, SqliteFile},
     client::{NewToken, TokenRecord},
     error::{Result, StoreError},
-    lookup::STEP as INDEX_STEP,
+    lookup::{STEP as INDEX_STEP, TAIL_MAX},
     open::{MirrorOptions, OpenOptions, StoreUrl, open},
     residue::CleanUp,
     rights::{

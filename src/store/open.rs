@@ -115,6 +115,9 @@ pub struct OpenOptions {
     pub clock: SharedClock,
     /// Bring the schema up to date; else an old schema is an error.
     pub migrate: bool,
+    /// The longest tail of leads that are not in the look-up indexes yet, as entries of the ledger: [`super::TAIL_MAX`],
+    /// but for tests.
+    pub tail_max: i64,
     /// The ledger's mirror, which what acts on leads must have. The database is brought in step with it.
     pub mirror: Option<MirrorOptions>,
 }
@@ -290,7 +293,7 @@ async fn prepare<DB: Dialect>(
         reader,
         signal: Signal::new(head, epoch),
         residue: Residue::default(),
-        indexed: Indexed::default(),
+        indexed: Indexed::new(options.tail_max),
         mirror,
         clock: options.clock,
         store_id,

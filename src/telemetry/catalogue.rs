@@ -15,7 +15,7 @@ enum Kind {
 }
 use Kind::{Counter, Gauge, Histogram, LabelledCounter};
 
-const METRICS: [(&str, Kind, &str); 41] = [
+const METRICS: [(&str, Kind, &str); 42] = [
     (
         "lead_intake_accept_failures_total",
         Counter,
@@ -205,6 +205,11 @@ const METRICS: [(&str, Kind, &str); 41] = [
         "When the process started",
     ),
     ("process_threads", Gauge, "Threads of the process"),
+    (
+        "lead_intake_unindexed_entries",
+        Gauge,
+        "Entries of the ledger whose leads are not in SQLite's look-up indexes yet",
+    ),
 ];
 
 /// Says what each metric is, and shows the counters that nothing has moved yet.

@@ -540,6 +540,7 @@ async fn reflection_can_be_off() {
         cors_origins: Vec::new(),
         reflection: false,
         sweep_every: world.sweep_every,
+        index_every: lead_intake::jobs::INDEX_EVERY,
         tls: None,
         certificates: Arc::default(),
         connections: lead_intake::door::Limits::default(),

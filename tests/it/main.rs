@@ -31,6 +31,7 @@ mod feed;
 mod keys;
 mod leaks;
 mod limits;
+mod lookup;
 mod main_job;
 mod matching;
 mod metrics_shown;

@@ -213,6 +213,7 @@ async fn part_of_a_child() {
         tokens: Vec::new(),
         settings,
         sweep_every: SWEEP_EVERY,
+        tail_max: lead_intake::store::TAIL_MAX,
         dir: DataDir::Found(site.dir),
     };
     let replica = world.start().await;

@@ -31,6 +31,7 @@ use lead_intake::{
     clock::{Clock as _, ManualClock},
     domain::{notice::NoticeRegistry, sweep::SWEEP_EVERY},
     door,
+    jobs::INDEX_EVERY,
     ledger::{
         mirror::{Mirror, MirrorError},
         notary::{SigningKey, origin},
@@ -102,6 +103,7 @@ pub struct World {
     pub tokens: Vec<(Role, Token)>,
     pub settings: IntakeSettings,
     pub sweep_every: Duration,
+    pub tail_max: i64,
     /// The data directory.
     pub dir: DataDir,
 }
@@ -167,6 +169,7 @@ impl World {
             tokens: Vec::new(),
             settings: IntakeSettings::default(),
             sweep_every: SWEEP_EVERY,
+            tail_max: store::TAIL_MAX,
             dir: DataDir::Own(dir),
         };
         let store = world.open().await;
@@ -211,6 +214,7 @@ impl World {
             connections_max: 8,
             clock: self.clock.clone(),
             migrate: true,
+            tail_max: self.tail_max,
             mirror,
         };
         store::open(options).await
@@ -278,6 +282,7 @@ impl World {
             cors_origins: Vec::new(),
             reflection: true,
             sweep_every: self.sweep_every,
+            index_every: INDEX_EVERY,
             tls: None,
             certificates: Arc::default(),
             connections: door::Limits::default(),
