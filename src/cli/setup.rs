@@ -215,6 +215,7 @@ pub async fn open_with(
         connections_max: config.connections_max,
         clock,
         migrate,
+        tail_max: store::TAIL_MAX,
         mirror,
     };
     let store = store::open(options)
