@@ -62,7 +62,7 @@ on_both! {
                     request_id: new_id().to_string(),
                     lead_id: id.clone(),
                     field_mask: Some(prost_types::FieldMask { paths: vec!["email".to_owned()] }),
-                    email: email.to_owned(),
+                    fields: Some(pb::LeadFields { email: email.to_owned(), ..Default::default() }),
                     expected_revision: 1,
                     ..Default::default()
                 };

@@ -352,6 +352,7 @@ async fn open(world: &World, migrate: bool) -> Result<store::SharedStore, StoreE
         connections_max: 4,
         clock: world.clock.clone(),
         migrate,
+        tail_max: store::TAIL_MAX,
         mirror: None,
     })
     .await
