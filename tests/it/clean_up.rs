@@ -326,6 +326,9 @@ async fn e3_sealed_bytes_are_gone_from_the_table_after_vacuum() {
         );
     }
     let all = raw.bytes(SEALED).await;
+    let files = table_files(&mut connection, "lead").await;
+    let found = Needles::of_bytes(&all).found_at(&files);
+    assert!(!found.is_empty(), "the look is blind");
     let erasure = erasure("0@example.no");
     let id = erasure.request.clone().unwrap().request_id;
     replica.privacy().erase_subject(erasure).await.unwrap();
@@ -337,8 +340,6 @@ async fn e3_sealed_bytes_are_gone_from_the_table_after_vacuum() {
         .collect();
     assert_eq!(gone.len(), 3);
     let (gone, kept) = (Needles::of_bytes(&gone), Needles::of_bytes(&kept));
-    let files = table_files(&mut connection, "lead").await;
-    assert!(!gone.found_at(&files).is_empty(), "the look is blind");
     raw.execute("VACUUM FULL lead").await;
     let files = table_files(&mut connection, "lead").await;
     assert_eq!(gone.found_at(&files), Vec::<String>::new());

@@ -25,23 +25,25 @@ async fn found(replica: &Replica, email: &str) -> usize {
     found.into_inner().leads.len()
 }
 
+/// Entries of whoever is gone, or has other values, or is still in the tail.
+const STRAY: &str = "SELECT COUNT(*) FROM blind_index WHERE NOT EXISTS (\
+    SELECT 1 FROM ledger JOIN lead ON lead.id = ledger.lead_id \
+    WHERE ledger.sequence = blind_index.sequence AND ledger.kind = 1 \
+    AND ledger.sequence <= (SELECT sequence FROM blind_index_head) \
+    AND blind_index.value IN (lead.email_index, lead.phone_index))";
+/// Values that have no entry and should.
+const MISSING: &str = "SELECT COUNT(*) FROM ledger JOIN lead ON lead.id = ledger.lead_id \
+    JOIN (SELECT 1 AS field UNION SELECT 2) \
+    WHERE ledger.kind = 1 AND ledger.sequence <= (SELECT sequence FROM blind_index_head) \
+    AND CASE field WHEN 1 THEN lead.email_index ELSE lead.phone_index END IS NOT NULL \
+    AND NOT EXISTS (SELECT 1 FROM blind_index WHERE blind_index.sequence = ledger.sequence \
+    AND blind_index.value = CASE field WHEN 1 THEN lead.email_index ELSE lead.phone_index END)";
+
 /// How many entries the index lacks, or has of nobody, or has too many: only SQLite's is a table.
 pub async fn faults(raw: &mut Raw) -> Vec<i64> {
     if matches!(raw, Raw::Postgres(_)) {
         return vec![0, 0];
     }
-    // Of whoever is gone, or has other values, or is still in the tail.
-    const STRAY: &str = "SELECT COUNT(*) FROM blind_index WHERE NOT EXISTS (\
-        SELECT 1 FROM ledger JOIN lead ON lead.id = ledger.lead_id \
-        WHERE ledger.sequence = blind_index.sequence AND ledger.kind = 1 \
-        AND ledger.sequence <= (SELECT sequence FROM blind_index_head) \
-        AND blind_index.value IN (lead.email_index, lead.phone_index))";
-    const MISSING: &str = "SELECT COUNT(*) FROM ledger JOIN lead ON lead.id = ledger.lead_id \
-        JOIN (SELECT 1 AS field UNION SELECT 2) \
-        WHERE ledger.kind = 1 AND ledger.sequence <= (SELECT sequence FROM blind_index_head) \
-        AND CASE field WHEN 1 THEN lead.email_index ELSE lead.phone_index END IS NOT NULL \
-        AND NOT EXISTS (SELECT 1 FROM blind_index WHERE blind_index.sequence = ledger.sequence \
-        AND blind_index.value = CASE field WHEN 1 THEN lead.email_index ELSE lead.phone_index END)";
     [raw.numbers(STRAY).await, raw.numbers(MISSING).await].concat()
 }
 

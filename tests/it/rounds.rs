@@ -3,16 +3,23 @@
 use lead_intake::{
     domain::sweep::ClockJudgement,
     jobs::{Round, Sweeper},
+    rpc::limits::Limits,
+    server::Parts,
     store::{Claimed, SharedStore, Turn},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::support::*;
 
-/// A server whose own first round is over; the next would be in ten minutes.
+/// A server whose own first round is over; the next would be in ten minutes. It takes thousands of leads at once.
 pub async fn start_settled(world: &World) -> Replica {
     use lead_intake::clock::Clock as _;
-    let replica = world.start().await;
+    let replica = world
+        .start_with(|parts| Parts {
+            limits: Limits::none(),
+            ..parts
+        })
+        .await;
     eventually(async || {
         let policy = world.settings.retention;
         let preview = replica.store.preview_sweep(&policy, world.clock.now());
