@@ -4,6 +4,10 @@
 //! would see them. With a file, the operator decides: it must name the controller and the retention limit.
 
 mod limits;
+mod retention;
+mod server;
+mod telemetry;
+mod tls;
 
 use std::{
     env, fs,
@@ -12,17 +16,11 @@ use std::{
     sync::Arc,
 };
 
-use jiff::{Span, SpanRelativeTo, Unit};
 use serde::Deserialize;
 
-use self::limits::LimitsSection;
+pub use self::telemetry::TracesSettings;
 use crate::{
-    domain::{
-        contact::Region,
-        erasure::{ACKNOWLEDGE_WITHIN_DAYS_CAP, ErasurePolicy},
-        notice::Controller,
-        retention::{GraceDays, MAX_AGE_DAYS_CAP, RetentionPolicy},
-    },
+    domain::{contact::Region, notice::Controller, retention::RetentionPolicy},
     door::TlsFiles,
     rpc::{
         auth::certificate::Certificates,
@@ -115,15 +113,6 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Where traces go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TracesSettings {
-    /// URL of a collector that takes OTLP by gRPC.
-    pub endpoint: String,
-    /// The part of the calls that is traced, from 0 to 1, where the caller does not say.
-    pub sample_ratio: f64,
-}
-
 /// Why a configuration cannot be used. Never quotes a value that may be secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -142,9 +131,9 @@ struct ConfigFile {
     #[serde(default)]
     mirror: MirrorSection,
     controller: Option<Controller>,
-    retention: Option<RetentionSection>,
+    retention: Option<retention::RetentionSection>,
     #[serde(default)]
-    erasure: ErasureSection,
+    erasure: retention::ErasureSection,
     #[serde(default)]
     notice: NoticeSection,
     #[serde(default)]
@@ -152,9 +141,9 @@ struct ConfigFile {
     #[serde(default)]
     log: LogSection,
     #[serde(default)]
-    telemetry: TelemetrySection,
+    telemetry: telemetry::TelemetrySection,
     #[serde(default)]
-    limits: LimitsSection,
+    limits: limits::LimitsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -168,23 +157,6 @@ struct DatabaseSection {
 #[serde(deny_unknown_fields)]
 struct MirrorSection {
     dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RetentionSection {
-    max_age: String,
-    #[serde(default = "no_time")]
-    closed_grace: String,
-    answered_grace: Option<String>,
-    not_relevant_grace: Option<String>,
-    converted_grace: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ErasureSection {
-    acknowledge_within: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -205,17 +177,6 @@ struct IntakeSection {
 struct LogSection {
     #[serde(default)]
     format: LogFormat,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TelemetrySection {
-    otlp_endpoint: Option<String>,
-    sample_ratio: Option<f64>,
-}
-
-fn no_time() -> String {
-    "P0D".to_owned()
 }
 
 impl Config {
@@ -273,7 +234,7 @@ impl Config {
                 .collect::<Result<_, OriginError>>()
                 .map_err(|error| ConfigError(format!("server.cors_origins: {error}")))?,
             log_format: file.log.format,
-            traces: traces(&file.telemetry)?,
+            traces: telemetry::traces(&file.telemetry)?,
             limits: limits::limits(&file.limits, listen.limits)?,
             settings: IntakeSettings {
                 controller: file.controller.unwrap_or_default(),
@@ -281,10 +242,10 @@ impl Config {
                     .map_err(|_| ConfigError("intake.region is not a country code".to_owned()))?,
                 notice_grace_days: file.notice.grace_days,
                 retention: match &file.retention {
-                    Some(section) => retention(section)?,
+                    Some(section) => retention::retention(section)?,
                     None => RetentionPolicy::default(),
                 },
-                erasure: erasure(&file.erasure)?,
+                erasure: retention::erasure(&file.erasure)?,
             },
         })
     }
@@ -334,101 +295,6 @@ fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, Conf
         .parse()
         .map_err(|error: &str| ConfigError(error.to_owned()))
 }
-
-/// Where traces go. An empty variable means nowhere, as an unset one does.
-fn traces(section: &TelemetrySection) -> Result<Option<TracesSettings>, ConfigError> {
-    let sample_ratio = section.sample_ratio.unwrap_or(1.0);
-    if !(0.0..=1.0).contains(&sample_ratio) {
-        return Err(ConfigError(
-            "telemetry.sample_ratio must be from 0 to 1".to_owned(),
-        ));
-    }
-    let endpoint = env::var("LEAD_INTAKE_OTLP_ENDPOINT").ok();
-    let endpoint = endpoint.or_else(|| section.otlp_endpoint.clone());
-    let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else {
-        return Ok(None);
-    };
-    let is_plain = endpoint.parse::<http::Uri>().is_ok_and(|uri| {
-        let at = |authority: &http::uri::Authority| authority.as_str().contains('@');
-        uri.scheme_str() == Some("http") && !uri.authority().is_none_or(at)
-    });
-    if !is_plain {
-        return Err(ConfigError(
-            "telemetry.otlp_endpoint must be the http:// URL of a collector that takes OTLP by \
-             gRPC, such as http://127.0.0.1:4317; for one beyond TLS, run a collector on this \
-             machine that passes on"
-                .to_owned(),
-        ));
-    }
-    Ok(Some(TracesSettings {
-        endpoint,
-        sample_ratio,
-    }))
-}
-
-fn retention(section: &RetentionSection) -> Result<RetentionPolicy, ConfigError> {
-    let max_age_days = days("retention.max_age", &section.max_age)?;
-    if !(1..=MAX_AGE_DAYS_CAP).contains(&max_age_days) {
-        return Err(ConfigError(
-            "retention.max_age must be from P1D to P3Y".to_owned(),
-        ));
-    }
-    let every = days("retention.closed_grace", &section.closed_grace)?;
-    let grace = |key: &str, own: Option<&String>| own.map_or(Ok(every), |text| days(key, text));
-    Ok(RetentionPolicy {
-        max_age_days,
-        grace: GraceDays {
-            answered: grace("retention.answered_grace", section.answered_grace.as_ref())?,
-            not_relevant: grace(
-                "retention.not_relevant_grace",
-                section.not_relevant_grace.as_ref(),
-            )?,
-            converted: grace(
-                "retention.converted_grace",
-                section.converted_grace.as_ref(),
-            )?,
-        },
-    })
-}
-
-fn erasure(section: &ErasureSection) -> Result<ErasurePolicy, ConfigError> {
-    let Some(within) = &section.acknowledge_within else {
-        return Ok(ErasurePolicy::default());
-    };
-    let acknowledge_within_days = days("erasure.acknowledge_within", within)?;
-    if acknowledge_within_days > ACKNOWLEDGE_WITHIN_DAYS_CAP {
-        return Err(ConfigError(
-            "erasure.acknowledge_within must be at most P31D".to_owned(),
-        ));
-    }
-    Ok(ErasurePolicy {
-        acknowledge_within_days,
-    })
-}
-
-/// Whole days from an ISO 8601 duration; a month counts as 30 days, a year as 365.
-fn days(key: &str, text: &str) -> Result<i64, ConfigError> {
-    let malformed = || ConfigError(format!("{key} must be an ISO 8601 duration such as P180D"));
-    let span: Span = text.parse().map_err(|_| malformed())?;
-    let whole = i64::from(span.get_years()) * 365 + i64::from(span.get_months()) * 30;
-    let rest = span
-        .years(0)
-        .months(0)
-        .total((Unit::Day, SpanRelativeTo::days_are_24_hours()))
-        .map_err(|_| malformed())?;
-    if rest < 0.0 || rest.fract() != 0.0 || whole < 0 || rest > 1e5 {
-        return Err(malformed());
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a whole number from 0 to 100,000"
-    )]
-    let rest = rest as i64;
-    Ok(whole + rest)
-}
-
-mod server;
-mod tls;
 
 #[cfg(test)]
 mod tests;

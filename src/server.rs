@@ -6,11 +6,11 @@
 //! under way finish; who is still there at the drain's deadline is cut; what was accepted is written; the database is
 //! closed.
 
+mod admin;
 mod ending;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, http::StatusCode, routing::get};
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prost_reflect::DescriptorPool;
@@ -48,7 +48,6 @@ use crate::{
     },
     seal::{LiveKeyRing, Sealer, Unsealer},
     store::SharedStore,
-    telemetry,
 };
 
 /// Our services, for health.
@@ -69,8 +68,6 @@ const ANSWER_MAX: usize = 16 * 1024 * 1024;
 const EXPORT_MAX: usize = 64 * 1024 * 1024;
 /// How long what runs beside the calls may take to end.
 const JOBS_END_MAX: Duration = Duration::from_secs(20);
-/// Connections to the admin listener: probes and Prometheus.
-const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -205,9 +202,9 @@ impl Server {
             stop.clone(),
         ));
         let under_way = UnderWay::default();
-        let admin_routes = admin_routes(self.parts.metrics.clone(), is_ready, under_way.clone());
+        let admin_routes = admin::routes(self.parts.metrics.clone(), is_ready, under_way.clone());
         // Probes and metrics are there to the end.
-        let (admin_stage, admin) = serve_admin(self.admin, &self.parts.connections, admin_routes);
+        let (admin_stage, admin) = admin::serve(self.admin, &self.parts.connections, admin_routes);
         let routes = routes(&self.parts, health, &draining);
         let certificates = self.parts.certificates.clone();
         let authenticator = Arc::new(Authenticator::new(
@@ -251,22 +248,6 @@ async fn finish(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
     for task in tasks {
         let _ = timeout(JOBS_END_MAX, task).await;
     }
-}
-
-/// Serves probes and metrics until it is told otherwise.
-fn serve_admin(
-    listener: TcpListener,
-    limits: &door::Limits,
-    routes: Router,
-) -> (watch::Sender<Stage>, JoinHandle<()>) {
-    let (told, stage) = watch::channel(Stage::Open);
-    let limits = door::Limits {
-        connections_max: ADMIN_CONNECTIONS_MAX,
-        ..limits.clone()
-    };
-    let door = Door::new("admin", listener, limits);
-    let serving = tokio::spawn(door.serve(move |_| routes.clone(), stage));
-    (told, serving)
 }
 
 /// Starts what runs beside the calls and ends with them.
@@ -371,33 +352,4 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         }
     }
     routes
-}
-
-fn admin_routes(
-    metrics: Option<PrometheusHandle>,
-    ready: watch::Receiver<bool>,
-    under_way: UnderWay,
-) -> Router {
-    Router::new()
-        .route("/livez", get(async || "ok\n"))
-        .route(
-            "/readyz",
-            get(async move || {
-                if *ready.borrow() {
-                    (StatusCode::OK, "ready\n")
-                } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-                }
-            }),
-        )
-        .route(
-            "/metrics",
-            get(async move || {
-                telemetry::show_process();
-                telemetry::show_calls_under_way(under_way.count());
-                metrics
-                    .as_ref()
-                    .map_or_else(String::new, PrometheusHandle::render)
-            }),
-        )
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::anyhow;
 use fd_lock::RwLock;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::{
     config::{Config, ConfigArgs, ListenArgs},
     domain::{
         contact::{Phone, Region},
+        notice::NoticeRegistry,
         sweep::SWEEP_EVERY,
     },
     door::{self, Tls},
@@ -53,42 +55,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
             config.data_dir.display()
         )
     })?;
-    let store = setup::open_to_serve(&config).await?;
-    let (keys, keys_are_new) = setup::key_ring(&config, &store).await?;
-    let (signer, signer_is_new) = setup::signing_key(&config, &store).await?;
-    let witness = setup::witness(&store, signer).await?;
-    let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
-    let made = made(
-        &config.data_dir,
-        [keys_are_new, signer_is_new, tokens_are_new],
-    );
-    setup::check_recipients(&*store, &notices).await?;
-    let tls = config.tls.clone().map(Tls::load).transpose()?;
-    // The phone library's first use takes 8 ms: better now than in somebody's call.
-    let _ = Phone::parse("40605600", Region::default());
-    let followed = keys.clone();
-    let parts = Parts {
-        store,
-        keys,
-        prover: witness.as_ref().map(|it| it.prover() as SharedProver),
-        witness,
-        clock: Arc::new(SystemClock),
-        notices,
-        settings: config.settings.clone(),
-        limits: config.limits.clone(),
-        metrics,
-        cors_origins: config.cors_origins.clone(),
-        reflection: config.listen.ip().is_loopback(),
-        sweep_every: SWEEP_EVERY,
-        index_every: INDEX_EVERY,
-        tls: tls.clone(),
-        certificates: config.certificates.clone(),
-        connections: door::Limits {
-            connections_max: door::connections(config.api_connections_max)?,
-            ..door::Limits::default()
-        },
-        ending: config.ending,
-    };
+    let (parts, made) = parts(&config, notices, metrics).await?;
+    let (followed, tls) = (parts.keys.clone(), parts.tls.clone());
     let server = Server::bind(parts, config.listen, config.admin_listen).await?;
     let (api, admin) = server.addresses()?;
     // Before anybody hears that the service runs: a signal from then on must find it listening.
@@ -111,6 +79,50 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     }
     tracing::info!("stopped");
     Ok(Verdict::Yes)
+}
+
+/// What the server is made of, and what of it the first run made.
+async fn parts(
+    config: &Config,
+    notices: Arc<NoticeRegistry>,
+    metrics: Option<PrometheusHandle>,
+) -> anyhow::Result<(Parts, Vec<String>)> {
+    let store = setup::open_to_serve(config).await?;
+    let (keys, keys_are_new) = setup::key_ring(config, &store).await?;
+    let (signer, signer_is_new) = setup::signing_key(config, &store).await?;
+    let witness = setup::witness(&store, signer).await?;
+    let tokens_are_new = setup::first_tokens(&*store, &config.data_dir).await?;
+    let made = made(
+        &config.data_dir,
+        [keys_are_new, signer_is_new, tokens_are_new],
+    );
+    setup::check_recipients(&*store, &notices).await?;
+    let tls = config.tls.clone().map(Tls::load).transpose()?;
+    // The phone library's first use takes 8 ms: better now than in somebody's call.
+    let _ = Phone::parse("40605600", Region::default());
+    let parts = Parts {
+        store,
+        keys,
+        prover: witness.as_ref().map(|it| it.prover() as SharedProver),
+        witness,
+        clock: Arc::new(SystemClock),
+        notices,
+        settings: config.settings.clone(),
+        limits: config.limits.clone(),
+        metrics,
+        cors_origins: config.cors_origins.clone(),
+        reflection: config.listen.ip().is_loopback(),
+        sweep_every: SWEEP_EVERY,
+        index_every: INDEX_EVERY,
+        tls,
+        certificates: config.certificates.clone(),
+        connections: door::Limits {
+            connections_max: door::connections(config.api_connections_max)?,
+            ..door::Limits::default()
+        },
+        ending: config.ending,
+    };
+    Ok((parts, made))
 }
 
 /// What the first run made, for whoever must look after it.

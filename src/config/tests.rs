@@ -1,4 +1,8 @@
-use super::*;
+use super::{
+    retention::{RetentionSection, days, retention},
+    telemetry::{TelemetrySection, traces},
+    *,
+};
 
 #[test]
 fn durations_are_whole_days() {

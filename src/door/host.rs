@@ -2,9 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -16,10 +13,9 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-use tower::Service;
 
 use super::{
-    BoxError, Limits, Peer, Stage, Tls,
+    Calls, Limits, Peer, Stage, Tls,
     guard::{Guard, Stream},
     metrics::{Closed, Metrics},
     tls::peer_names,
@@ -54,19 +50,14 @@ impl Host {
     }
 
     /// Serves a connection until it ends.
-    pub(super) async fn receive<M, S, B>(
+    pub(super) async fn receive<M, S>(
         &self,
         socket: TcpStream,
         make: M,
         stage: watch::Receiver<Stage>,
     ) where
         M: Fn(Peer) -> S,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: Calls,
     {
         let _present = self.metrics.present();
         let closed = match self.greet(socket, stage.clone()).await {
@@ -96,19 +87,14 @@ impl Host {
         }
     }
 
-    async fn serve<S, B>(
+    async fn serve<S>(
         &self,
         stream: Stream,
         service: S,
         mut stage: watch::Receiver<Stage>,
     ) -> Closed
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: Calls,
     {
         let guard = Guard::new(stream, &self.limits);
         let cause = guard.cause();

@@ -92,6 +92,36 @@ pub struct Peer {
     pub names: Arc<[String]>,
 }
 
+/// What answers the calls of a connection. Whatever can, is one.
+pub trait Calls:
+    Service<
+        Request<Incoming>,
+        Response = Response<Self::Body>,
+        Future: Send + 'static,
+        Error: Into<BoxError>,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// What it answers with.
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> Calls for S
+where
+    S: Service<
+            Request<Incoming>,
+            Response = Response<B>,
+            Future: Send + 'static,
+            Error: Into<BoxError>,
+        > + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
+
 /// A listener and what it allows.
 #[derive(Debug)]
 pub struct Door {
@@ -121,15 +151,10 @@ impl Door {
 
     /// Serves who comes, each by a service that is made for it, until the stage says to end; returns when the last
     /// connection has.
-    pub async fn serve<M, S, B>(self, make: M, stage: watch::Receiver<Stage>)
+    pub async fn serve<M, S>(self, make: M, stage: watch::Receiver<Stage>)
     where
         M: Fn(Peer) -> S + Clone + Send + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: Calls,
     {
         let metrics = Metrics::new(self.name, self.limits.connections_max);
         let host = Arc::new(Host::new(self.limits.clone(), self.tls, metrics.clone()));

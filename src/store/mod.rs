@@ -40,6 +40,7 @@ mod standing;
 mod statistics;
 mod sweep;
 mod tx;
+mod url;
 
 use std::{fmt, sync::Arc};
 
@@ -54,7 +55,7 @@ pub use self::{
     client::{NewToken, TokenRecord},
     error::{Result, StoreError},
     lookup::{STEP as INDEX_STEP, TAIL_MAX},
-    open::{MirrorOptions, OpenOptions, StoreUrl, open},
+    open::{MirrorOptions, OpenOptions, open},
     residue::CleanUp,
     rights::{
         Amend, Amended, Candidate, Closed, Disclosure, Erasure, ErasureOrder, Export, Judge,
@@ -66,6 +67,7 @@ pub use self::{
     standing::{FeedStanding, Standing},
     statistics::{LeadCount, OpenRequests, Statistics},
     sweep::{Batch, Claim, Claimed, Overdue, Preview, Turn},
+    url::StoreUrl,
 };
 use crate::{
     domain::{

@@ -1,10 +1,10 @@
 //! Opening a store: connections, migrations, identity.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use sqlx::{
     ConnectOptions as _, PgPool, Pool, SqlitePool,
     migrate::MigrateError,
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    AdminStore, Result, SharedStore, StoreError,
+    AdminStore, Result, SharedStore, StoreError, StoreUrl,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
     lookup::Indexed,
@@ -59,50 +59,6 @@ const SQLITE_MIN: i32 = 3_051_003;
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long SQLite waits for another process that writes.
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where the database is.
-#[derive(Clone)]
-pub enum StoreUrl {
-    /// A SQLite file.
-    Sqlite(PathBuf),
-    /// A PostgreSQL server; the URL may hold a password.
-    Postgres(SecretString),
-}
-
-impl FromStr for StoreUrl {
-    type Err = &'static str;
-
-    fn from_str(url: &str) -> std::result::Result<Self, &'static str> {
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if path.is_empty() {
-                Err("sqlite: needs a file name")
-            } else {
-                Ok(Self::Sqlite(path.into()))
-            }
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Ok(Self::Postgres(url.into()))
-        } else {
-            Err("a database URL begins with sqlite: or postgres://")
-        }
-    }
-}
-
-impl fmt::Debug for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Shows the file, or the kind of database: never a host, user or password.
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(_) => f.write_str("postgres"),
-        }
-    }
-}
 
 /// How to open a store.
 #[derive(Clone, Debug)]

@@ -4,23 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use tokio::process::Command;
 
-use crate::support::binary::{PATIENCE, run};
-
-/// The commands that the help of a command lists.
-async fn listed(of: &[&str]) -> Vec<String> {
-    let help = run(&[], &[of, &["--help"]].concat(), "").await.with_code(0);
-    let Some((_, commands)) = help.out.split_once("Commands:\n") else {
-        return Vec::new();
-    };
-    let lines = commands.lines().take_while(|line| !line.is_empty());
-    let names = lines.filter_map(|line| line.strip_prefix("  "));
-    let names = names.filter(|line| !line.starts_with(' '));
-    let names = names.filter_map(|line| line.split_whitespace().next());
-    names
-        .filter(|name| *name != "help")
-        .map(str::to_owned)
-        .collect()
-}
+use crate::support::binary::{PATIENCE, listed, run};
 
 /// Runs a program over a file; gives what it complains of.
 async fn complaints(program: &str, args: &[&str], file: &Path) -> String {

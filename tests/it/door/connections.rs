@@ -47,6 +47,20 @@ async fn submit(replica: &Replica) {
     replica.intake().submit_lead(form).await.unwrap();
 }
 
+/// A stream that does not end by itself.
+async fn follow(replica: &Replica) -> tonic::Streaming<pb::StreamLeadsResponse> {
+    let request = pb::StreamLeadsRequest {
+        follow: true,
+        ..Default::default()
+    };
+    replica
+        .crm()
+        .stream_leads(request)
+        .await
+        .unwrap()
+        .into_inner()
+}
+
 /// What the server sends until it ends the connection.
 async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -123,12 +137,7 @@ async fn o5_who_owes_nothing_may_be_silent() {
     let world = World::new(Backend::Sqlite).await;
     let replica = start(&world, short()).await;
     let mut idle = Connection::open(replica.api).await;
-    let mut crm = replica.crm();
-    let request = pb::StreamLeadsRequest {
-        follow: true,
-        ..Default::default()
-    };
-    let mut stream = crm.stream_leads(request).await.unwrap().into_inner();
+    let mut stream = follow(&replica).await;
     // Others are put out one after the other in the meantime, which takes longer than any deadline.
     for _ in 0..5 {
         let mut silent = connect(replica.api, b"").await;
@@ -239,13 +248,8 @@ async fn an_old_connection_is_asked_to_leave() {
         ..Limits::default()
     };
     let replica = start(&world, limits).await;
-    let mut crm = replica.crm();
-    let request = pb::StreamLeadsRequest {
-        follow: true,
-        ..Default::default()
-    };
     // On a connection that gets old while it is open.
-    let mut stream = crm.stream_leads(request).await.unwrap().into_inner();
+    let mut stream = follow(&replica).await;
     let mut raw = Connection::open(replica.api).await;
     assert_eq!(
         raw.end().await,
@@ -269,12 +273,7 @@ async fn an_old_connection_does_not_stay_for_ever() {
         ..Limits::default()
     };
     let replica = start(&world, limits).await;
-    let mut crm = replica.crm();
-    let request = pb::StreamLeadsRequest {
-        follow: true,
-        ..Default::default()
-    };
-    let mut stream = crm.stream_leads(request).await.unwrap().into_inner();
+    let mut stream = follow(&replica).await;
     let end = timeout(PATIENCE, async {
         loop {
             match stream.message().await {

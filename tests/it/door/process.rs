@@ -3,16 +3,9 @@
 use std::{
     os::unix::{fs::MetadataExt as _, process::ExitStatusExt as _},
     path::Path,
-    process::Stdio,
 };
 
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-    time::timeout,
-};
-
-use crate::support::binary::{Binary, PATIENCE, addresses};
+use crate::support::binary::{Binary, command_of};
 
 /// A user without rights.
 const NOBODY: u32 = 65_534;
@@ -56,8 +49,8 @@ async fn c1_nothing_of_the_memory_gets_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c1_its_own_user_cannot_look_into_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = serve_as_nobody(dir.path()).await;
-    let pid = child.id().unwrap();
+    let server = serve_as_nobody(dir.path()).await;
+    let pid = server.child.id().unwrap();
     let owner = |path: &str| {
         std::fs::metadata(format!("/proc/{pid}/{path}"))
             .unwrap()
@@ -65,45 +58,19 @@ async fn c1_its_own_user_cannot_look_into_it() {
     };
     assert_eq!(owner("environ"), 0);
     assert_eq!(owner("mem"), 0);
-    child.start_kill().unwrap();
-    child.wait().await.unwrap();
+    server.signal("TERM").await;
 }
 
 /// Starts the program as somebody who is not root, who could look into every process of theirs.
-async fn serve_as_nobody(dir: &Path) -> Child {
+async fn serve_as_nobody(dir: &Path) -> Binary {
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     // Where others may look: the build may lie where they may not.
     let program = dir.join("lead-intake");
     std::fs::copy(env!("CARGO_BIN_EXE_lead-intake"), &program).unwrap();
-    let mut command = Command::new(program);
+    let mut command = command_of(&program, &[]);
     if is_root {
         std::os::unix::fs::chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
         command.uid(NOBODY).gid(NOBODY);
     }
-    let mut child = command
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-        ])
-        .arg("--data-dir")
-        .arg(dir.join("data"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let listening = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if addresses(&line).is_some() {
-                return;
-            }
-        }
-        panic!("it did not start");
-    };
-    timeout(PATIENCE, listening).await.unwrap();
-    child
+    Binary::serve_by(command, "127.0.0.1:0", &dir.join("data")).await
 }

@@ -30,7 +30,7 @@ use crate::{
     },
     support::{
         Backend,
-        binary::{Ran, run},
+        binary::{Ran, listed},
         collector::Collector,
         raw,
     },
@@ -323,23 +323,4 @@ fn methods() -> Vec<Method> {
         }
     });
     methods.collect()
-}
-
-/// The commands that `--help` lists, of the program or of a command.
-async fn listed(of: &[&str]) -> Vec<String> {
-    let help = run(&[], &[of, &["--help"]].concat(), "")
-        .await
-        .with_code(0)
-        .out;
-    let Some((_, commands)) = help.split_once("Commands:\n") else {
-        return Vec::new();
-    };
-    let commands = commands.lines().take_while(|line| !line.is_empty());
-    let names = commands.filter_map(|line| line.strip_prefix("  "));
-    let names = names.filter(|line| !line.starts_with(' '));
-    let names = names.filter_map(|line| line.split_whitespace().next());
-    names
-        .filter(|name| *name != "help")
-        .map(str::to_owned)
-        .collect()
 }

@@ -17,6 +17,8 @@ use super::{
     troubles::Trouble,
 };
 use crate::{
+    lookup,
+    raw::Raw,
     steps::ledger_after,
     support::{backup::Backup, *},
 };
@@ -175,6 +177,8 @@ impl Run {
             end::check(self.house.callers(replica), &self.proofs, &self.model).await;
         }
         end::check_leads(self.house.callers(0), &self.model).await;
+        let faults = lookup::faults(&mut Raw::open(&self.house.world).await).await;
+        assert_eq!(faults, [0, 0], "the look-up indexes");
         let entries = std::mem::take(&mut self.model.ledger);
         for entry in entries {
             // What a restore has there is a number of an entry.

@@ -76,7 +76,12 @@ impl Binary {
 
     /// The same with this address of the API: for a server that comes back.
     pub async fn serve_at(api: &str, data_dir: &Path, envs: &[(&str, &str)]) -> Self {
-        let mut child = command(envs)
+        Self::serve_by(command(envs), api, data_dir).await
+    }
+
+    /// The same by this command: [`command`], changed.
+    pub async fn serve_by(mut command: Command, api: &str, data_dir: &Path) -> Self {
+        let mut child = command
             .args(["serve", "--listen", api, "--admin-listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(data_dir)
@@ -244,6 +249,22 @@ pub async fn run(envs: &[(&str, &str)], args: &[&str], stdin: &str) -> Ran {
     }
 }
 
+/// The commands that `--help` lists, of the program or of a command.
+pub async fn listed(of: &[&str]) -> Vec<String> {
+    let help = run(&[], &[of, &["--help"]].concat(), "").await.with_code(0);
+    let Some((_, commands)) = help.out.split_once("Commands:\n") else {
+        return Vec::new();
+    };
+    let lines = commands.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.strip_prefix("  "));
+    let names = names.filter(|line| !line.starts_with(' '));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Starts a command that does not end by itself; killed when dropped.
 pub fn start(envs: &[(&str, &str)], args: &[&str]) -> Child {
     command(envs)
@@ -261,8 +282,14 @@ pub async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
     line.expect("no line came").unwrap().expect("it ended")
 }
 
-fn command(envs: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lead-intake"));
+/// The program, with these variables and none of the tests' own.
+pub fn command(envs: &[(&str, &str)]) -> Command {
+    command_of(Path::new(env!("CARGO_BIN_EXE_lead-intake")), envs)
+}
+
+/// The same of a copy of the program.
+pub fn command_of(program: &Path, envs: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LEAD_INTAKE_") {
             command.env_remove(name);

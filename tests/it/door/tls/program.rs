@@ -1,9 +1,9 @@
 //! TLS of the real program: its configuration, its signals, and its own client commands.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::support::binary::{self, Binary, send_signal};
+use crate::support::binary::{self, Binary, Ran, send_signal};
 
 /// A configuration with this section instead of none.
 fn configuration(dir: &Path, section: &str) -> String {
@@ -19,32 +19,55 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// A running server with a certificate, whose clients may prove themselves by one.
+struct Site {
+    dir: tempfile::TempDir,
+    service: Issued,
+    own: Issued,
+    ca: PathBuf,
+    server: Binary,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::new(dir.path(), "own");
+        let service = authority.service("service");
+        let own = authority.issue("crm", &["spiffe://example.no/crm"]);
+        let ca = authority.ca();
+        let section = format!(
+            "certificate = '{}'\nkey = '{}'\nclient_ca = '{}'\n\
+             clients = {{ 'spiffe://example.no/crm' = {{ client = 'crm' }} }}",
+            path(&service.certificate),
+            path(&service.key),
+            path(&ca),
+        );
+        let config = configuration(dir.path(), &section);
+        let data = dir.path().join("data");
+        let server = Binary::serve(&data, &[("LEAD_INTAKE_CONFIG", &config)]).await;
+        Self {
+            dir,
+            service,
+            own,
+            ca,
+            server,
+        }
+    }
+
+    /// Runs a command against it.
+    async fn run(&self, args: &[&str]) -> Ran {
+        let url = format!("https://localhost:{}", self.server.api.port());
+        binary::run(&[], &[args, &["--url", &url]].concat(), "").await
+    }
+}
+
 /// The client commands over https: they trust whom they are told to trust and nobody else, and a certificate does instead
-/// of a token. SIGHUP has the certificate read again at once, and metrics tell when it ends.
+/// of a token.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_speaks_tls_on_both_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let authority = Authority::new(dir.path(), "own");
-    let service = authority.service("service");
-    let own = authority.issue("crm", &["spiffe://example.no/crm"]);
-    let ca = authority.ca();
-    let section = format!(
-        "certificate = '{}'\nkey = '{}'\nclient_ca = '{}'\n\
-         clients = {{ 'spiffe://example.no/crm' = {{ client = 'crm' }} }}",
-        path(&service.certificate),
-        path(&service.key),
-        path(&ca),
-    );
-    let config = configuration(dir.path(), &section);
-    let data = dir.path().join("data");
-    let server = Binary::serve(&data, &[("LEAD_INTAKE_CONFIG", &config)]).await;
-    let port = server.api.port();
-    let url = format!("https://localhost:{port}");
-    let run = async |args: &[&str]| {
-        let args = [args, &["--url", &url]].concat();
-        binary::run(&[], &args, "").await
-    };
-    let data = path(&data);
+    let site = Site::new().await;
+    let data = site.dir.path().join("data");
+    let (data, ca) = (path(&data), path(&site.ca));
     let submit = [
         "submit",
         "--name",
@@ -56,11 +79,11 @@ async fn the_program_speaks_tls_on_both_ends() {
         "--data-dir",
         data,
     ];
-    run(&[&submit[..], &["--ca", path(&ca)]].concat())
+    site.run(&[&submit[..], &["--ca", ca]].concat())
         .await
         .with_code(0);
-    run(&["healthcheck", "--ca", path(&ca)]).await.with_code(0);
-    let stranger = run(&submit).await.with_code(1);
+    site.run(&["healthcheck", "--ca", ca]).await.with_code(0);
+    let stranger = site.run(&submit).await.with_code(1);
     assert!(
         stranger.err.contains("or its certificate is not trusted"),
         "{}",
@@ -69,22 +92,23 @@ async fn the_program_speaks_tls_on_both_ends() {
     assert!(stranger.err.contains("--ca"), "{}", stranger.err);
 
     // No token anywhere: the certificate says who calls.
-    let empty = dir.path().join("empty");
+    let empty = site.dir.path().join("empty");
     let pull = [
         "pull",
         "--json",
         "--data-dir",
         path(&empty),
         "--ca",
-        path(&ca),
+        ca,
         "--cert",
-        path(&own.certificate),
+        path(&site.own.certificate),
         "--key",
-        path(&own.key),
+        path(&site.own.key),
     ];
-    let pulled = run(&pull).await.with_code(0);
+    let pulled = site.run(&pull).await.with_code(0);
     assert!(pulled.out.contains("kari@example.no"), "{}", pulled.out);
-    let half = run(&["pull", "--cert", path(&own.certificate)])
+    let half = site
+        .run(&["pull", "--cert", path(&site.own.certificate)])
         .await
         .with_code(2);
     assert!(half.err.contains("--key"), "{}", half.err);
@@ -93,13 +117,21 @@ async fn the_program_speaks_tls_on_both_ends() {
         "--data-dir",
         data,
         "--ca",
-        path(&ca),
+        ca,
         "--url",
-        &server.url(),
+        &site.server.url(),
     ];
     let clear = binary::run(&[], &clear, "").await.with_code(1);
     assert!(clear.err.contains("are for https://"), "{}", clear.err);
+    site.server.signal("TERM").await;
+}
 
+/// The files are followed: SIGHUP has the certificate read again at once, a torn one leaves the one before in force, and
+/// metrics tell when that ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_follows_its_certificate() {
+    let site = Site::new().await;
+    let server = &site.server;
     let metrics = server.get("/metrics").await;
     let expiry = "lead_intake_tls_certificate_expiry_timestamp_seconds ";
     let line = metrics.lines().find_map(|line| line.strip_prefix(expiry));
@@ -109,7 +141,7 @@ async fn the_program_speaks_tls_on_both_ends() {
     // Nothing changed, and yet it is read.
     assert!(send_signal(server.child.id().unwrap(), "HUP").await);
     eventually(async || server.log().contains("was read again").then_some(())).await;
-    std::fs::write(&service.certificate, "torn").unwrap();
+    std::fs::write(&site.service.certificate, "torn").unwrap();
     eventually(async || {
         server
             .log()
@@ -119,8 +151,10 @@ async fn the_program_speaks_tls_on_both_ends() {
     .await;
     let metrics = server.get("/metrics").await;
     assert!(!metrics.contains("lead_intake_tls_refused_total 0"));
-    run(&["healthcheck", "--ca", path(&ca)]).await.with_code(0);
-    let (status, _) = server.signal("TERM").await;
+    site.run(&["healthcheck", "--ca", path(&site.ca)])
+        .await
+        .with_code(0);
+    let (status, _) = site.server.signal("TERM").await;
     assert_eq!(status.code(), Some(0));
 }
 
