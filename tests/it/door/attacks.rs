@@ -13,6 +13,7 @@ use crate::support::{
 };
 
 const SUBMIT: &str = "/leadintake.v1.IntakeService/SubmitLead";
+const NOTICE: &str = "/leadintake.v1.IntakeService/GetPrivacyNotice";
 /// More than anybody may do before the connection is ended.
 const MANY: u32 = 200_000;
 
@@ -274,12 +275,18 @@ async fn b5_huge_headers_are_refused() {
     let replica = world.start().await;
     let mut attacker = Connection::open(replica.api).await;
     let long = "b".repeat(4000);
-    let block = request(SUBMIT, &[("a", &long), ("b", &long), ("c", &long)]);
-    assert!(
-        attacker
-            .send(h2::HEADERS, h2::END_HEADERS | h2::END_STREAM, 1, &block)
-            .await
-    );
+    let token = format!("Bearer {}", replica.token(Role::Intake));
+    // A call that would be answered, but for these.
+    let fields = [
+        ("authorization", token.as_str()),
+        ("a", &long),
+        ("b", &long),
+        ("c", &long),
+    ];
+    let block = request(NOTICE, &fields);
+    assert!(attacker.send(h2::HEADERS, h2::END_HEADERS, 1, &block).await);
+    let empty = [0; 5];
+    assert!(attacker.send(h2::DATA, h2::END_STREAM, 1, &empty).await);
     // An answer of its own (431), or a reset: not a call's answer, which has data or goes on.
     let ended = loop {
         let Some(frame) = attacker.next().await else {
@@ -292,6 +299,7 @@ async fn b5_huge_headers_are_refused() {
         }
     };
     assert!(ended);
+    drop(attacker);
     let longer = "b".repeat(20_000);
     let refused = Http::post(replica.api, SUBMIT)
         .header("a", &longer)

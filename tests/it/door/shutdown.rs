@@ -193,7 +193,7 @@ on_both! {
 }
 
 /// G2: a silent peer, a reader that takes nothing, a call that never ends: none of them holds the stop longer than the
-/// drain, on either listener, and the service ends well.
+/// drain, on either listener, and the service ends well. That it is the drain that ends them is seen below.
 #[tokio::test(flavor = "multi_thread")]
 async fn g2_nobody_holds_a_stop() {
     let dir = tempfile::tempdir().unwrap();
@@ -247,9 +247,13 @@ async fn g2_a_stop_leaves_no_connection() {
     let replica = world
         .start_with(|parts| Parts {
             connections: Limits {
-                // No other deadline ends the silent peer in this test's time.
+                // No other deadline ends these peers in this test's time, the silent one and the one in the midst of a call.
                 first_within: Duration::from_hours(1),
                 ..Limits::default()
+            },
+            limits: lead_intake::rpc::limits::Limits {
+                call_max: Duration::from_hours(1),
+                ..Default::default()
             },
             ending: Ending {
                 wait: Duration::ZERO,
@@ -263,7 +267,8 @@ async fn g2_a_stop_leaves_no_connection() {
     let path = "/leadintake.v1.IntakeService/SubmitLead";
     assert!(endless.call(1, path, &token, false).await);
     let mut silent = TcpStream::connect(replica.api).await.unwrap();
-    timeout(PATIENCE, replica.stop())
+    // Less than HTTP/2 itself waits for a peer that answers no ping.
+    timeout(Duration::from_secs(25), replica.stop())
         .await
         .expect("the stop is held");
     endless.end().await;
