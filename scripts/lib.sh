@@ -316,7 +316,9 @@ make_postgres_dir() {
 #                                  a server that trusts everybody is open to every local user;
 #   LEAD_INTAKE_TEST_POSTGRES_LOG  its log; unless POSTGRES_SETTINGS says otherwise with every
 #                                  statement and every parameter, which the tests search for
-#                                  personal data.
+#                                  personal data;
+#   LEAD_INTAKE_TEST_POSTGRES_BIN  where its programs are, for tests that start servers of their own;
+#   LEAD_INTAKE_TEST_POSTGRES_AS   the words before a command that run it as the server's user.
 # The caller has `stop_postgres` in its EXIT trap before it calls this.
 start_postgres() {
     local password port try log
@@ -336,6 +338,8 @@ start_postgres() {
         if await_postgres "$port"; then
             export LEAD_INTAKE_TEST_POSTGRES_URL="postgres://lead_intake_test:$password@127.0.0.1:$port/postgres"
             export LEAD_INTAKE_TEST_POSTGRES_LOG="$log"
+            export LEAD_INTAKE_TEST_POSTGRES_BIN="$POSTGRES_BIN"
+            export LEAD_INTAKE_TEST_POSTGRES_AS="${POSTGRES_AS[*]}"
             say "PostgreSQL $(postgres_version) on 127.0.0.1:$port, log $log"
             return 0
         fi

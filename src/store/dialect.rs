@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     bulk::{Bulk, ColumnType},
     open::SQLITE_BUSY_TIMEOUT,
+    postgres::{self, ANSWER_MAX},
 };
 
 /// A value for a placeholder. `Debug` prints none of it.
@@ -100,6 +101,12 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     const WRITERS: usize;
     /// Whether new leads wait to be put into the blind indexes.
     const HAS_TAIL: bool;
+    /// How long the answer to a statement may take; `None`: as long as it takes, for a database within the process.
+    const ANSWER_MAX: Option<Duration>;
+    /// Settings of a connection for as long as it migrates.
+    const WHILE_MIGRATING: &'static [&'static str];
+    /// What takes them back.
+    const AFTER_MIGRATING: &'static [&'static str];
     /// Whether [`Self::clean_up`] is what removes what deletions leave behind.
     const CLEANS_UP: bool;
 
@@ -125,6 +132,16 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
 
     /// Removes what deletions leave behind; `false`: not all of it yet.
     fn clean_up(connection: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<bool>>;
+}
+
+/// Waits for an answer as long as it may take.
+pub(super) async fn in_time<DB: Dialect, T>(
+    answer: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    match DB::ANSWER_MAX {
+        Some(limit) => postgres::in_time(limit, answer).await,
+        None => answer.await,
+    }
 }
 
 /// How long an attempt to empty the log waits for readers, with everything that writes waiting behind it.
@@ -167,7 +184,7 @@ fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $has_tail:literal, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -199,6 +216,9 @@ macro_rules! dialect {
             const BEGIN_WRITE: &'static str = $begin;
             const WRITERS: usize = $writers;
             const HAS_TAIL: bool = $has_tail;
+            const ANSWER_MAX: Option<Duration> = $answer_max;
+            const WHILE_MIGRATING: &'static [&'static str] = $while_migrating;
+            const AFTER_MIGRATING: &'static [&'static str] = $after_migrating;
             const CLEANS_UP: bool = $cleans_up;
 
             fn migrator() -> &'static Migrator {
@@ -215,11 +235,11 @@ macro_rules! dialect {
                 sql: &'static str,
                 values: Vec<Value>,
             ) -> BoxFuture<'c, sqlx::Result<u64>> {
-                Box::pin(async move {
+                Box::pin(in_time::<Self, _>(async move {
                     let arguments = bind::<$arguments>(values)?;
                     let done = sqlx::query_with(sql, arguments).execute(connection).await?;
                     Ok(done.rows_affected())
-                })
+                }))
             }
 
             fn fetch<'c>(
@@ -227,10 +247,10 @@ macro_rules! dialect {
                 sql: &'static str,
                 values: Vec<Value>,
             ) -> BoxFuture<'c, sqlx::Result<Vec<Self::Row>>> {
-                Box::pin(async move {
+                Box::pin(in_time::<Self, _>(async move {
                     let arguments = bind::<$arguments>(values)?;
                     sqlx::query_with(sql, arguments).fetch_all(connection).await
-                })
+                }))
             }
 
             fn clean_up(connection: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<bool>> {
@@ -318,6 +338,9 @@ dialect!(
     "BEGIN IMMEDIATE",
     1,
     true,
+    None,
+    &[],
+    &[],
     "./migrations/sqlite",
     Bulk::runs,
     no_array,
@@ -332,6 +355,10 @@ dialect!(
     "BEGIN",
     2,
     false,
+    Some(ANSWER_MAX),
+    // A new index takes as long as it takes, and so does another replica that makes it.
+    &["SET statement_timeout = 0", "SET lock_timeout = '30s'"],
+    &["RESET statement_timeout", "RESET lock_timeout"],
     "./migrations/postgres",
     Bulk::arrays,
     add_array,

@@ -1,10 +1,12 @@
 //! What can go wrong in the store.
 
+use std::time::Duration;
+
 use super::Selection;
 use crate::{
     domain::{lead::Incomplete, lifecycle::Barred},
     ledger::mirror::MirrorError,
-    seal::{KeyName, KeyPurpose, NoRandomness, SealAgainError, UnsealError},
+    seal::{KeyName, KeyPurpose, NoRandomness, SealAgainError, UnsealError, random},
 };
 
 /// The result of a store call.
@@ -29,7 +31,7 @@ pub enum StoreError {
     /// A writer stopped without an answer; whether the write happened is not known.
     #[error("a writer stopped without an answer")]
     Lost,
-    /// Another call changed the same leads, three times in a row; nothing happened.
+    /// Another call changed or held the same leads, each time this one tried; nothing happened.
     #[error("another call changed the same leads")]
     Contended,
     /// A stored value cannot be one that this program wrote.
@@ -178,22 +180,51 @@ impl StoreError {
         }
     }
 
-    /// Whether the same transaction may well succeed now: serialisation failure, deadlock, lock
-    /// timeout on PostgreSQL; busy on SQLite.
-    pub(super) fn is_transient(&self) -> bool {
+    /// Whether the same transaction may well succeed soon: another one was in its way, and this one did nothing.
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Contended) || self.is_lost_race() || self.is_busy()
+    }
+
+    /// Serialisation failure or deadlock: PostgreSQL chose another one.
+    fn is_lost_race(&self) -> bool {
+        self.has_code(&["40001", "40P01"])
+    }
+
+    /// A lock was not to be had for as long as PostgreSQL waits for one, which is long enough.
+    fn is_lock_timeout(&self) -> bool {
+        self.has_code(&["55P03"])
+    }
+
+    /// Another process holds the file: SQLite.
+    fn is_busy(&self) -> bool {
+        self.has_code(&["5", "261", "517"])
+    }
+
+    /// What other transactions did to this one, in one word.
+    fn or_in_the_way(self) -> Self {
+        if self.is_lost_race() || self.is_lock_timeout() {
+            Self::Contended
+        } else {
+            self
+        }
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
         let Self::Database(DatabaseError(sqlx::Error::Database(error))) = self else {
-            return matches!(self, Self::Contended);
+            return false;
         };
-        error
-            .code()
-            .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03" | "5" | "261" | "517"))
+        error.code().is_some_and(|code| codes.contains(&&*code))
     }
 }
 
 /// How often a write that lost a race is tried in all.
 const ATTEMPTS: usize = 3;
+/// The pause before the second attempt, at most; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(10);
+/// It doubles so often.
+const DOUBLED_MAX: u32 = 3;
 
-/// Runs a write until it succeeds or fails for good.
+/// Runs a write until it succeeds or fails for good. What lost every race is [`StoreError::Contended`].
 pub(super) async fn retrying<T, F>(attempt: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -209,13 +240,22 @@ pub(super) async fn retrying_at_most<T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    for _ in 1..attempts {
+    let pauses = (0..=DOUBLED_MAX).chain(std::iter::repeat(DOUBLED_MAX));
+    for doubled in pauses.take(attempts - 1) {
         match attempt().await {
-            Err(error) if error.is_transient() => {}
-            done => return done,
+            Err(error) if error.is_transient() => {
+                tokio::time::sleep(jittered(PAUSE * 2_u32.pow(doubled))).await;
+            }
+            done => return done.map_err(StoreError::or_in_the_way),
         }
     }
-    attempt().await
+    attempt().await.map_err(StoreError::or_in_the_way)
+}
+
+/// Between half of it and all of it: those who met once shall not meet again.
+fn jittered(pause: Duration) -> Duration {
+    let [byte] = random().unwrap_or([0]);
+    pause / 2 + pause / 2 * u32::from(byte) / 255
 }
 
 impl Selection {

@@ -25,6 +25,7 @@ mod lookup;
 mod mirror;
 mod object;
 mod open;
+mod postgres;
 mod privacy;
 mod refused;
 mod repeat;

@@ -1,14 +1,13 @@
 //! Opening a store: connections, migrations, identity.
 
-use std::{path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use sqlx::{
-    ConnectOptions as _, PgPool, Pool, SqlitePool,
+    ConnectOptions as _, Pool, SqlitePool,
     migrate::MigrateError,
-    postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{
         SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
         SqliteSynchronous,
@@ -22,6 +21,7 @@ use super::{
     dialect::{Columns as _, Dialect, values},
     group::Queue,
     lookup::Indexed,
+    postgres::{self, ACQUIRE_TIMEOUT},
     refused,
     residue::Residue,
     restore,
@@ -55,8 +55,6 @@ pub(super) const STORE_ROW: &str = STORE;
 
 /// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
 const SQLITE_MIN: i32 = 3_051_003;
-/// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
-pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long SQLite waits for another process that writes.
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -65,7 +63,7 @@ pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct OpenOptions {
     /// Where it is.
     pub url: StoreUrl,
-    /// Most connections on PostgreSQL.
+    /// Most connections on PostgreSQL, at least 4.
     pub connections_max: u32,
     /// Tells the time.
     pub clock: SharedClock,
@@ -102,12 +100,14 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
             }))
         }
         StoreUrl::Postgres(url) => {
-            let pool = postgres(url.expose_secret(), options.connections_max).await?;
+            let connect = postgres::options(url.expose_secret())?;
+            // One of them listens.
+            let pool = postgres::pool(&connect, options.connections_max - 1).await?;
             let sql = prepare(pool.clone(), pool.clone(), options).await?;
             let background = vec![
                 signal::poll(sql.clone()),
-                signal::announce(pool.clone(), &sql.signal),
-                signal::listen(&pool, sql.clone()).await?,
+                signal::announce(pool, &sql.signal),
+                signal::listen(connect, sql.clone()).await?,
             ];
             Ok(Arc::new(SqlStore {
                 queue: Queue::start(&sql),
@@ -174,44 +174,6 @@ fn check_sqlite_version() -> Result<()> {
         )));
     }
     Ok(())
-}
-
-async fn postgres(url: &str, connections_max: u32) -> Result<PgPool> {
-    let connect = PgConnectOptions::from_str(url)
-        .map_err(|_| StoreError::Setting("the PostgreSQL URL is malformed".to_owned()))?
-        .application_name("lead-intake")
-        // A writer that stalls with the head locked is ended after 4 s, before those that wait for it
-        // give up.
-        .options([
-            ("statement_timeout", "5s"),
-            ("lock_timeout", "5s"),
-            ("idle_in_transaction_session_timeout", "4s"),
-            ("default_transaction_isolation", "read committed"),
-            ("client_min_messages", "warning"),
-        ])
-        .disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(connections_max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .max_lifetime(Duration::from_mins(10))
-        .idle_timeout(Duration::from_mins(2))
-        // Replaces the ping at the same price, and sees what the ping does not: after a switchover the
-        // old primary still answers, and refuses every write.
-        .test_before_acquire(false)
-        .before_acquire(|connection, _| {
-            Box::pin(async move {
-                let read_only: (String,) = sqlx::query_as("SHOW transaction_read_only")
-                    .fetch_one(connection)
-                    .await?;
-                Ok(read_only.0 == "off")
-            })
-        })
-        .connect_with(connect.clone())
-        .await;
-    match pool {
-        Ok(pool) => Ok(pool),
-        Err(error) => Err(refused::postgres(error, &connect).await),
-    }
 }
 
 /// Migrates, and reads or makes the store's identity.
@@ -282,10 +244,17 @@ async fn in_step<DB: Dialect>(
 
 async fn migrate<DB: Dialect>(pool: &Pool<DB>, wanted: bool) -> Result<()> {
     let migrator = DB::migrator();
-    if wanted {
-        return migrator.run(pool).await.map_err(migration_error);
-    }
     let mut connection = pool.acquire().await?;
+    if wanted {
+        for setting in DB::WHILE_MIGRATING {
+            DB::execute(&mut connection, setting, Vec::new()).await?;
+        }
+        let migrated = migrator.run(&mut connection).await;
+        for setting in DB::AFTER_MIGRATING {
+            DB::execute(&mut connection, setting, Vec::new()).await?;
+        }
+        return migrated.map_err(migration_error);
+    }
     let applied =
         sqlx::migrate::Migrate::list_applied_migrations(&mut *connection, &migrator.table_name)
             .await

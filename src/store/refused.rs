@@ -3,7 +3,10 @@
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
-use super::{StoreError, open::ACQUIRE_TIMEOUT};
+use super::{
+    StoreError,
+    postgres::{self, ACQUIRE_TIMEOUT},
+};
 
 /// Why a SQLite file cannot be opened, and what to do about it.
 pub(super) fn sqlite(error: sqlx::Error) -> StoreError {
@@ -32,8 +35,12 @@ pub(super) fn sqlite(error: sqlx::Error) -> StoreError {
 pub(super) async fn postgres(error: sqlx::Error, connect: &PgConnectOptions) -> StoreError {
     let error = match error {
         sqlx::Error::PoolTimedOut => match timeout(ACQUIRE_TIMEOUT, connect.connect()).await {
+            Ok(Ok(mut connection)) => match postgres::is_primary(&mut connection).await {
+                Ok(false) => return StoreError::Setting(STANDBY.to_owned()),
+                _ => error,
+            },
             Ok(Err(error)) => error,
-            _ => error,
+            Err(_) => error,
         },
         error => error,
     };
@@ -44,9 +51,18 @@ pub(super) async fn postgres(error: sqlx::Error, connect: &PgConnectOptions) -> 
         (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut, _) => {
             "nothing answers there: does PostgreSQL run, and are host and port of the URL right?"
         }
+        (sqlx::Error::Tls(_), _) => {
+            "PostgreSQL has no TLS, or no certificate that the URL's sslmode and sslrootcert accept"
+        }
+        (_, Some("53300")) => {
+            "PostgreSQL takes no more connections: raise its max_connections, or lower database.connections_max"
+        }
         (_, Some("28000" | "28P01")) => "PostgreSQL refuses the user or the password of the URL",
         (_, Some("3D000")) => "PostgreSQL has no database of that name: `createdb` makes it",
         _ => return error.into(),
     };
     StoreError::Setting(text.to_owned())
 }
+
+const STANDBY: &str =
+    "PostgreSQL takes no writes there, as a standby does: the URL must lead to the primary";

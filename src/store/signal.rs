@@ -12,15 +12,17 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{
     sync::{broadcast, watch},
     task::AbortHandle,
+    time::timeout,
 };
 
 use super::{
     Result,
     dialect::{Columns as _, Dialect},
+    postgres::{self, ANSWER_MAX},
     sql::{Sql, statements},
 };
 use crate::ledger::{Entry, EntryKind};
@@ -31,6 +33,8 @@ statements! {
 
 /// How often the head is read in case a notification was lost, or another process wrote to the file.
 const POLL: Duration = Duration::from_secs(1);
+/// After so long without a word a listener asks whether anybody is there.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 const CHANNEL: &str = "lead_intake_head";
 const NOTIFY: &str = "SELECT pg_notify('lead_intake_head', '')";
 
@@ -120,7 +124,8 @@ pub(super) fn announce(pool: PgPool, signal: &Signal) -> AbortHandle {
     let task = async move {
         // Moves that come while one is announced are announced together.
         while head.changed().await.is_ok() {
-            if sqlx::query(NOTIFY).execute(&pool).await.is_err() {
+            let told = sqlx::query(NOTIFY).execute(&pool);
+            if postgres::in_time(ANSWER_MAX, told).await.is_err() {
                 tracing::debug!("the other replicas were not told; their poll will notice");
             }
         }
@@ -129,15 +134,24 @@ pub(super) fn announce(pool: PgPool, signal: &Signal) -> AbortHandle {
 }
 
 /// Hears when another replica has moved the head.
-pub(super) async fn listen(pool: &PgPool, sql: Sql<sqlx::Postgres>) -> Result<AbortHandle> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+pub(super) async fn listen(
+    connect: PgConnectOptions,
+    sql: Sql<sqlx::Postgres>,
+) -> Result<AbortHandle> {
+    let mut listener = postgres::listener(&connect, CHANNEL).await?;
     let task = async move {
         loop {
-            // `None` after a reconnect: what was sent meanwhile is lost, so the head is read anyway.
-            if listener.try_recv().await.is_err() {
-                // The database is away; the listener connects again by itself.
-                tokio::time::sleep(POLL).await;
+            let hears = match timeout(SILENCE_MAX, listener.try_recv()).await {
+                // `None` after a reconnect: what was sent meanwhile is lost, so the head is read anyway.
+                Ok(heard) => heard.is_ok(),
+                // So a quiet night sounds, a lost connection, and a primary that is none any more.
+                Err(_) => postgres::is_primary(&mut listener).await.unwrap_or(false),
+            };
+            if !hears {
+                match postgres::listener(&connect, CHANNEL).await {
+                    Ok(another) => listener = another,
+                    Err(_) => tokio::time::sleep(POLL).await,
+                }
             }
             let _ = refresh(&sql).await;
         }

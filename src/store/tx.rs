@@ -7,7 +7,7 @@ use sqlx::{Pool, Transaction};
 use super::{
     Result, StoreError,
     bulk::Bulk,
-    dialect::{Dialect, Value},
+    dialect::{Dialect, Value, in_time},
     sql::Sql,
 };
 use crate::{
@@ -47,7 +47,7 @@ impl<DB: Dialect> Tx<DB> {
         let trace = traces::Transaction::begin();
         Ok(Self {
             trace,
-            inner: pool.begin_with(DB::BEGIN_WRITE).await?,
+            inner: in_time::<DB, _>(pool.begin_with(DB::BEGIN_WRITE)).await?,
             ring: i64::MAX,
             mirror: None,
             request: None,
@@ -108,7 +108,7 @@ impl<DB: Dialect> Tx<DB> {
 
     pub(super) async fn commit(self) -> Result<()> {
         let ahead = self.ahead.map(WrittenAhead::committing);
-        self.inner.commit().await?;
+        in_time::<DB, _>(self.inner.commit()).await?;
         if let Some(trace) = self.trace {
             trace.committed();
         }

@@ -39,6 +39,7 @@ mod mirror;
 mod model;
 mod no_entry_no_change;
 mod notify;
+mod postgres;
 mod proof;
 mod proof_cli;
 mod raw;

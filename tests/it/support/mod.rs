@@ -3,7 +3,9 @@
 
 pub mod backup;
 pub mod binary;
+pub mod cluster;
 pub mod collector;
+pub mod deaf_proxy;
 pub mod h2_frames;
 
 pub mod cutting_proxy;
@@ -150,11 +152,25 @@ pub const START: &str = "2026-11-23T12:00:00Z";
 
 impl World {
     pub async fn new(backend: Backend) -> Self {
-        trace::start();
         let dir = tempfile::tempdir().unwrap();
         let url = match backend {
             Backend::Sqlite => StoreUrl::Sqlite(dir.path().join("lead-intake.db")),
             Backend::Postgres => StoreUrl::from_str(&new_postgres_database().await).unwrap(),
+        };
+        Self::over(url, dir).await
+    }
+
+    /// A world over an empty database of a PostgreSQL server of its own.
+    pub async fn at(url: &str) -> Self {
+        let url = StoreUrl::from_str(url).unwrap();
+        Self::over(url, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn over(url: StoreUrl, dir: tempfile::TempDir) -> Self {
+        trace::start();
+        let backend = match &url {
+            StoreUrl::Sqlite(_) => Backend::Sqlite,
+            StoreUrl::Postgres(_) => Backend::Postgres,
         };
         let key_file = KeyFile::generate("").unwrap();
         let mut world = Self {
