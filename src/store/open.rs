@@ -88,34 +88,39 @@ pub struct MirrorOptions {
 
 /// Opens the store, makes or updates its schema, and starts its writers.
 pub async fn open(options: OpenOptions) -> Result<SharedStore> {
-    match &options.url {
-        StoreUrl::Sqlite(path) => {
-            let (writer, reader) = sqlite(path, &options).await?;
-            let sql = prepare(writer, reader, options).await?;
-            let background = vec![signal::poll(sql.clone())];
-            Ok(Arc::new(SqlStore {
-                queue: Queue::start(&sql),
-                sql,
-                background,
-            }))
-        }
-        StoreUrl::Postgres(url) => {
-            let connect = postgres::options(url.expose_secret())?;
-            // One of them listens.
-            let pool = postgres::pool(&connect, options.connections_max - 1).await?;
-            let sql = prepare(pool.clone(), pool.clone(), options).await?;
-            let background = vec![
-                signal::poll(sql.clone()),
-                signal::announce(pool, &sql.signal),
-                signal::listen(connect, sql.clone()).await?,
-            ];
-            Ok(Arc::new(SqlStore {
-                queue: Queue::start(&sql),
-                sql,
-                background,
-            }))
-        }
+    // Large, and done once.
+    match options.url.clone() {
+        StoreUrl::Sqlite(path) => Box::pin(on_sqlite(&path, options)).await,
+        StoreUrl::Postgres(url) => Box::pin(on_postgres(url.expose_secret(), options)).await,
     }
+}
+
+async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> {
+    let (writer, reader) = sqlite(path, &options).await?;
+    let sql = prepare(writer, reader, options).await?;
+    let background = vec![signal::poll(sql.clone())];
+    Ok(Arc::new(SqlStore {
+        queue: Queue::start(&sql),
+        sql,
+        background,
+    }))
+}
+
+async fn on_postgres(url: &str, options: OpenOptions) -> Result<SharedStore> {
+    let connect = postgres::options(url)?;
+    // One of them listens.
+    let pool = postgres::pool(&connect, options.connections_max - 1).await?;
+    let sql = Box::pin(prepare(pool.clone(), pool.clone(), options)).await?;
+    let background = vec![
+        signal::poll(sql.clone()),
+        signal::announce(pool, &sql.signal),
+        signal::listen(connect, sql.clone()).await?,
+    ];
+    Ok(Arc::new(SqlStore {
+        queue: Queue::start(&sql),
+        sql,
+        background,
+    }))
 }
 
 async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, SqlitePool)> {

@@ -48,11 +48,11 @@ pub(super) async fn postgres(error: sqlx::Error, connect: &PgConnectOptions) -> 
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code);
     let text = match (&error, code.as_deref()) {
+        (sqlx::Error::Tls(_), _) => TLS,
+        // A certificate that is not accepted comes as what was read.
+        (sqlx::Error::Io(error), _) if error.kind() == std::io::ErrorKind::InvalidData => TLS,
         (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut, _) => {
             "nothing answers there: does PostgreSQL run, and are host and port of the URL right?"
-        }
-        (sqlx::Error::Tls(_), _) => {
-            "PostgreSQL has no TLS, or no certificate that the URL's sslmode and sslrootcert accept"
         }
         (_, Some("53300")) => {
             "PostgreSQL takes no more connections: raise its max_connections, or lower database.connections_max"
@@ -64,5 +64,6 @@ pub(super) async fn postgres(error: sqlx::Error, connect: &PgConnectOptions) -> 
     StoreError::Setting(text.to_owned())
 }
 
+const TLS: &str = "PostgreSQL has no TLS, or no certificate that the URL's sslmode and sslrootcert accept for its host";
 const STANDBY: &str =
     "PostgreSQL takes no writes there, as a standby does: the URL must lead to the primary";

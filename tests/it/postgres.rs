@@ -20,7 +20,7 @@ use tonic_health::pb::{
 use crate::{
     raw::Raw,
     steps::{erasure, pull, pull_all, submit_mail, verify},
-    support::{cluster::Cluster, deaf_proxy::DeafProxy, *},
+    support::{cluster::Cluster, deaf_proxy::DeafProxy, pki::Authority, *},
 };
 
 const CLIENTS: usize = 16;
@@ -258,5 +258,45 @@ async fn p2_a_switchover_to_the_standby() {
         .unwrap_err()
         .to_string();
     assert!(told.contains("the URL must lead to the primary"), "{told}");
+    replica.stop().await;
+}
+
+/// `sslmode=verify-full`: a server is talked to if the authority that the URL names signed its certificate for the name
+/// that the URL has, and otherwise not a password is sent. The text says which part of the URL to look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_named_server_of_the_named_authority_is_talked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Authority::new(dir.path(), "ours");
+    let other = Authority::new(dir.path(), "other");
+    let cluster = Cluster::start_with_tls(&ours.issue("server", &["localhost"])).await;
+    cluster.execute("CREATE DATABASE leads").await;
+    let plain = Cluster::start(&["fsync=off"]).await;
+    let verified = |cluster: &Cluster, host: &str, authority: &Authority| {
+        let url = cluster.url("leads").replace("127.0.0.1", host);
+        let ca = authority.ca();
+        format!("{url}?sslmode=verify-full&sslrootcert={}", ca.display())
+    };
+    let mut world = World::at(&verified(&cluster, "localhost", &ours)).await;
+    let replica = world.start().await;
+    submit_mail(&replica, "kari@example.no").await;
+    let mut raw = Raw::open(&world).await;
+    let unprotected = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                       WHERE datname = 'leads' AND NOT ssl";
+    assert_eq!(raw.numbers(unprotected).await, [0]);
+    raw.close().await;
+    for (case, url) in [
+        ("another authority", verified(&cluster, "localhost", &other)),
+        ("another name", verified(&cluster, "127.0.0.1", &ours)),
+        ("no TLS", verified(&plain, "localhost", &ours)),
+    ] {
+        world.url = url.parse().unwrap();
+        let told = world
+            .try_open(None)
+            .await
+            .map(drop)
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("sslmode and sslrootcert"), "{case}: {told}");
+    }
     replica.stop().await;
 }

@@ -14,7 +14,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use super::{binary, new_id};
+use super::{binary, new_id, pki::Issued};
 
 /// Where PostgreSQL's programs are.
 const BIN: &str = "LEAD_INTAKE_TEST_POSTGRES_BIN";
@@ -33,13 +33,31 @@ pub struct Cluster {
 impl Cluster {
     /// A new server with these settings, such as `fsync=off`.
     pub async fn start(settings: &[&'static str]) -> Self {
+        Self::start_in(make_dir().await, settings.to_vec()).await
+    }
+
+    /// A new server that takes TLS too.
+    pub async fn start_with_tls(server: &Issued) -> Self {
         let dir = make_dir().await;
+        for (file, name) in [
+            (&server.certificate, "server.pem"),
+            (&server.key, "server.key"),
+        ] {
+            put(&dir.join(name), &std::fs::read_to_string(file).unwrap()).await;
+        }
+        let settings = [
+            "fsync=off",
+            "ssl=on",
+            "ssl_cert_file=../server.pem",
+            "ssl_key_file=../server.key",
+        ];
+        Self::start_in(dir, settings.to_vec()).await
+    }
+
+    async fn start_in(dir: PathBuf, settings: Vec<&'static str>) -> Self {
         let password = new_id().simple().to_string();
-        // It may be read by PostgreSQL's user only, and is not in any list of processes.
-        let script = r#"umask 077; printf '%s\n' "$PGPASSWORD" > "$1""#;
         let file = dir.join("password");
-        let mut write = by_postgres("sh", &["-c", script, "sh", path(&file)]);
-        done(write.env("PGPASSWORD", &password)).await;
+        put(&file, &password).await;
         let data = format!("--pgdata={}", path(&dir.join("data")));
         let pwfile = format!("--pwfile={}", path(&file));
         let args = [
@@ -52,7 +70,7 @@ impl Cluster {
             "--no-sync",
         ];
         done(&mut by_postgres(&program("initdb"), &args)).await;
-        Self::launch(dir, password, settings.to_vec()).await
+        Self::launch(dir, password, settings).await
     }
 
     /// A standby of this one, under way.
@@ -177,13 +195,20 @@ fn serve(dir: &Path, address: SocketAddr, settings: &[&str]) -> Child {
         .unwrap()
 }
 
+/// Writes a file that PostgreSQL's user may read and nobody else. Its content is in no list of processes.
+async fn put(file: &Path, content: &str) {
+    let script = r#"umask 077; printf '%s\n' "$CONTENT" > "$1""#;
+    let mut write = by_postgres("sh", &["-c", script, "sh", path(file)]);
+    done(write.env("CONTENT", content)).await;
+}
+
 /// A directory that belongs to PostgreSQL's user.
 async fn make_dir() -> PathBuf {
     let template = "/tmp/lead-intake-cluster.XXXXXXXX";
-    let mut make = by_postgres("mktemp", &["-d", template]);
-    let made = make.stdout(Stdio::piped()).output().await.unwrap();
-    assert!(made.status.success(), "mktemp failed");
-    PathBuf::from(String::from_utf8(made.stdout).unwrap().trim_end())
+    let mut mktemp = by_postgres("mktemp", &["-d", template]);
+    let output = mktemp.stdout(Stdio::piped()).output().await.unwrap();
+    assert!(output.status.success(), "mktemp failed");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
 }
 
 fn program(name: &str) -> String {
