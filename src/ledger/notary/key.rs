@@ -27,6 +27,26 @@ use crate::seal::{NoRandomness, random};
 /// The algorithm's number in signed notes: Ed25519.
 const ALGORITHM: u8 = 1;
 const KEY_LEN: usize = 32;
+/// The points of small order on the curve, as they may be written (the sign bit is left out): 0, 1, the two of order
+/// 8, and p-1, p, p+1, the last two not reduced. Under a key that is one of them anybody can make a signature that
+/// fits, of every message or of one in a few (RFC 8032, section 5.1.7, leaves it to the application to refuse them).
+pub(super) const SMALL_ORDER: [[u8; KEY_LEN]; 7] = [
+    [0; KEY_LEN],
+    number(0x01, 0x00, 0x00),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    number(0xec, 0xff, 0x7f),
+    number(0xed, 0xff, 0x7f),
+    number(0xee, 0xff, 0x7f),
+];
 /// No key file is longer: a bound for what is read.
 const FILE_BYTES_MAX: u64 = 4096;
 
@@ -50,7 +70,7 @@ pub struct VerifierKey {
 pub struct NotAKey;
 
 impl VerifierKey {
-    fn new(name: &str, public: [u8; KEY_LEN]) -> Self {
+    pub(super) fn new(name: &str, public: [u8; KEY_LEN]) -> Self {
         let tagged = [&[ALGORITHM], &public[..]].concat();
         let input = [name.as_bytes(), b"\n", &tagged].concat();
         let [a, b, c, d, ..] = hash_of(&input);
@@ -93,6 +113,9 @@ impl FromStr for VerifierKey {
     fn from_str(text: &str) -> Result<Self, NotAKey> {
         let (name, public) = parse(text).ok_or(NotAKey)?;
         ParsedPublicKey::new(&ED25519, *public).map_err(|_| NotAKey)?;
+        if is_of_small_order(&public) {
+            return Err(NotAKey);
+        }
         let key = Self::new(name, *public);
         // The identifier is made of the rest, so a slip of the pen is found.
         if key.to_string() == text {
@@ -101,6 +124,21 @@ impl FromStr for VerifierKey {
             Err(NotAKey)
         }
     }
+}
+
+/// A number in little endian: its first byte, those between, its last.
+const fn number(first: u8, between: u8, last: u8) -> [u8; KEY_LEN] {
+    let mut bytes = [between; KEY_LEN];
+    bytes[0] = first;
+    bytes[KEY_LEN - 1] = last;
+    bytes
+}
+
+/// Whether these bytes, of whichever sign, are a point of small order.
+fn is_of_small_order(public: &[u8; KEY_LEN]) -> bool {
+    let mut unsigned = *public;
+    unsigned[KEY_LEN - 1] &= 0x7f;
+    SMALL_ORDER.contains(&unsigned)
 }
 
 /// Splits `<name>+<id>+<base64>` into the name and the key's bytes.
@@ -171,7 +209,8 @@ impl SigningKey {
         Self::new(origin, &secret).ok_or(NoRandomness)
     }
 
-    fn new(name: &str, secret: &[u8; KEY_LEN]) -> Option<Self> {
+    /// The key of the ledger of this name with this secret.
+    pub(crate) fn new(name: &str, secret: &[u8; KEY_LEN]) -> Option<Self> {
         let pair = Ed25519KeyPair::from_seed_unchecked(secret).ok()?;
         let public = pair.public_key().as_ref().try_into().ok()?;
         Some(Self {

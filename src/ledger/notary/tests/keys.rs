@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::ledger::notary::key::SMALL_ORDER;
 
 /// The files have the standard form: an implementation that is not ours signs with the one, and verifies with the other.
 #[test]
@@ -88,4 +89,35 @@ fn a_slip_in_a_verifier_key_is_found() {
     for other in ["", "a", "a+b", "a+b+c", "+00000000+AQ=="] {
         assert_eq!(other.parse::<VerifierKey>(), Err(NotAKey), "{other}");
     }
+}
+
+/// A point of small order is no key, in either sign, though it lies on the curve: under one of them this signature,
+/// which nobody made, would fit every checkpoint.
+#[test]
+fn a_key_that_signs_for_everybody_is_none() {
+    let identity = SMALL_ORDER[1];
+    let forged = [&identity[..], &[0; 32]].concat();
+    let weak = VerifierKey::new("ledger", identity);
+    assert!(weak.is_signed(b"anything", &forged));
+    for point in SMALL_ORDER {
+        for sign in [0, 0x80] {
+            let mut public = point;
+            public[31] |= sign;
+            let text = VerifierKey::new("ledger", public).to_string();
+            assert_eq!(text.parse::<VerifierKey>(), Err(NotAKey), "{text}");
+        }
+    }
+}
+
+/// A library that computes the order finds each point of the table weak, and no key that was made as keys are.
+#[test]
+fn the_table_has_the_points_of_small_order() {
+    let is_weak = |bytes: &[u8; 32]| {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).unwrap();
+        key.is_weak()
+    };
+    assert!(SMALL_ORDER.iter().all(is_weak));
+    let text = key().verifier().to_string();
+    let public = data_encoding::BASE64.decode(text.splitn(3, '+').nth(2).unwrap().as_bytes());
+    assert!(!is_weak(public.unwrap()[1..].try_into().unwrap()));
 }
