@@ -183,9 +183,26 @@ impl Config {
     /// The settings from file, environment and flags.
     pub fn load(args: &ConfigArgs, listen: &ListenArgs) -> Result<Self, ConfigError> {
         let file = match &args.config {
-            Some(path) => read_file(path)?,
+            Some(path) => parse(&read("the configuration", path)?, path)?,
             None => ConfigFile::default(),
         };
+        Self::settle(file, args, listen)
+    }
+
+    /// The settings from the text of a file. No file that it names is read.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn from_text(text: &str) -> Result<Self, ConfigError> {
+        let mut file = parse(text, Path::new("lead-intake.toml"))?;
+        file.database.url_file = None;
+        Self::settle(file, &ConfigArgs::default(), &ListenArgs::default())
+    }
+
+    /// The settings from what a file says, environment and flags.
+    fn settle(
+        file: ConfigFile,
+        args: &ConfigArgs,
+        listen: &ListenArgs,
+    ) -> Result<Self, ConfigError> {
         let data_dir = args
             .data_dir
             .clone()
@@ -256,12 +273,12 @@ fn read(what: &str, path: &Path) -> Result<String, ConfigError> {
         .map_err(|error| ConfigError(format!("cannot read {what} in {}: {error}", path.display())))
 }
 
-fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
-    let text = read("the configuration", path)?;
-    let file: ConfigFile = toml::from_str(&text).map_err(|error| {
+/// What the text of a file says. `path` is for errors only.
+fn parse(text: &str, path: &Path) -> Result<ConfigFile, ConfigError> {
+    let file: ConfigFile = toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-        let (path, message) = (path.display(), error.message());
+        let (path, message) = (path.display(), without_value(error.message()));
         ConfigError(format!(
             "{path}, line {line}: {message}\n  lead-intake.example.toml has every key, with its values"
         ))
@@ -281,6 +298,33 @@ fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
     Ok(file)
 }
 
+/// What the parser says of a file, without the value that it quotes: a password may stand in the wrong place. The name
+/// of a key stays.
+fn without_value(message: &str) -> String {
+    let quotes = [
+        "invalid type",
+        "invalid value",
+        "invalid length",
+        "unknown variant",
+    ];
+    if !quotes.iter().any(|words| message.starts_with(words)) {
+        return message.to_owned();
+    }
+    // The value may have any of these words too: what is cut goes from the first quote to the last "expected".
+    let said = message
+        .split(['"', '`'])
+        .next()
+        .unwrap_or_default()
+        .trim_end();
+    let expected = message
+        .rsplit_once(", expected ")
+        .map(|(_, expected)| expected);
+    expected.map_or_else(
+        || said.to_owned(),
+        |expected| format!("{said}, expected {expected}"),
+    )
+}
+
 /// The database from the environment, from a file that holds its URL, or in the data directory.
 fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, ConfigError> {
     let url_file = env::var_os("LEAD_INTAKE_DATABASE_URL_FILE")
@@ -288,6 +332,12 @@ fn database(url_file: Option<PathBuf>, data_dir: &Path) -> Result<StoreUrl, Conf
         .or(url_file);
     let url = match (env::var("LEAD_INTAKE_DATABASE_URL"), url_file) {
         (Ok(url), _) => url,
+        // An error would show the path, and with it the password.
+        (Err(_), Some(path)) if path.to_string_lossy().contains("://") => {
+            return Err(ConfigError(
+                "database.url_file is a URL: it must name a file, for its owner only, with the URL in it".to_owned(),
+            ));
+        }
         (Err(_), Some(path)) => read("the database's URL", &path)?,
         (Err(_), None) => return Ok(StoreUrl::Sqlite(data_dir.join("lead-intake.db"))),
     };

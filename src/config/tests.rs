@@ -113,3 +113,50 @@ fn beyond_loopback_needs_a_word() {
     listen.insecure = Some(true);
     assert!(Config::load(&ConfigArgs::default(), &listen).is_ok());
 }
+
+/// A value in the wrong place, which may be a password, is in no error; the key and what is expected are.
+#[test]
+fn an_error_tells_no_value() {
+    const SECRET: &str = "postgres://kari:hemmelig, expected `x`@db/leads";
+    let rest = "[controller]\nname='a'\naddress='b'\norganisation_number='c'\nphone='d'\nemail='e'\n\
+                [retention]\nmax_age='P90D'\n";
+    for (section, told) in [
+        (
+            "[database]\nconnections_max = ",
+            "invalid type: string, expected u32",
+        ),
+        ("[log]\nformat = ", "unknown variant, expected one of"),
+        ("[server]\nlisten = ", "invalid socket address syntax"),
+        (
+            "[server]\ncors_origins = ",
+            "invalid type: string, expected a sequence",
+        ),
+        (
+            "[tls.clients]\na = ",
+            "invalid type: string, expected struct",
+        ),
+    ] {
+        let text = format!("{rest}{section}\"{SECRET}\"\n");
+        let error = Config::from_text(&text).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+        assert!(!error.contains("hemmelig"), "{error}");
+    }
+    let error = Config::from_text(&format!("{rest}[database]\npassword = 'x'\n"));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("unknown field `password`"), "{error}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lead-intake.toml");
+    fs::write(
+        &path,
+        format!("{rest}[database]\nurl_file = \"{SECRET}\"\n"),
+    )
+    .unwrap();
+    let args = ConfigArgs {
+        config: Some(path),
+        ..ConfigArgs::default()
+    };
+    let error = Config::load(&args, &ListenArgs::default()).unwrap_err();
+    assert!(error.to_string().contains("url_file is a URL"), "{error}");
+    assert!(!error.to_string().contains("hemmelig"), "{error}");
+}
