@@ -15,7 +15,7 @@
 //! - [`door`]: connections, from the accept to the last byte. Knows nothing of calls.
 //! - [`server`]: wiring, listeners, health, shutdown. [`jobs`]: what runs beside the calls.
 //! - [`config`], [`clock`], [`telemetry`]: what comes from outside. [`process`]: what gets out of memory: nothing.
-//! - [`cli`]: the commands.
+//! - [`cli`]: the commands. `fuzzing`, behind a feature: all that reads bytes of others, for `fuzz/`.
 //!
 //! `docs/architecture.md` walks one lead in and one out.
 
@@ -25,6 +25,8 @@ pub mod config;
 pub mod domain;
 pub mod door;
 pub mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod jobs;
 pub mod ledger;
 pub mod pb;

@@ -157,7 +157,7 @@ fn letters<const N: usize>(alphabet: &[u8]) -> Result<String, NoRandomness> {
     Ok(text)
 }
 
-fn checksum(body: &str) -> String {
+pub(crate) fn checksum(body: &str) -> String {
     let mut rest = crc32fast::hash(body.as_bytes()) as usize;
     let mut digits = [0; CHECKSUM_LEN];
     for digit in digits.iter_mut().rev() {

@@ -24,6 +24,7 @@ use std::{
 };
 
 use anyhow::{anyhow, ensure};
+use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -134,10 +135,7 @@ pub(super) async fn run(args: &OpenDsrArgs) -> anyhow::Result<Verdict> {
 
 async fn apply(args: &ApplyArgs) -> Result<StatusDocument> {
     let text = read_text(&args.file, INPUT_BYTES_MAX)?;
-    let strict: strict::Strict =
-        serde_json::from_str(&text).map_err(|error| ErrorDocument::malformed(&error))?;
-    let request = request::read(&strict.0, SystemClock.now())
-        .map_err(|violations| ErrorDocument::bad(&violations.0))?;
+    let request = read(&text, SystemClock.now())?;
     let asks = request.kind == RequestType::Erasure && !args.yes && !args.dry_run;
     let is_asked = || io::stdin().is_terminal() && !is_stdin(&args.file);
     if asks && !is_asked() {
@@ -184,6 +182,21 @@ async fn apply(args: &ApplyArgs) -> Result<StatusDocument> {
         );
     }
     Ok(status(&desk, controller_id, ours, count))
+}
+
+/// The request in this text, or what is said of it.
+fn read(text: &str, now: Timestamp) -> std::result::Result<Request, ErrorDocument> {
+    let strict: strict::Strict =
+        serde_json::from_str(text).map_err(|error| ErrorDocument::malformed(&error))?;
+    request::read(&strict.0, now).map_err(|violations| ErrorDocument::bad(&violations.0))
+}
+
+/// What is said of the request in this text, to programs and to people, if it is not one.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn refusal(text: &str, now: Timestamp) -> Option<String> {
+    let document = read(text, now).err()?;
+    let told = serde_json::to_string(&document).unwrap_or_default();
+    Some(told + &document.words())
 }
 
 /// Asks whoever is at the terminal.

@@ -19,6 +19,8 @@ use super::{
     say,
     show::{clean, elapsed, table, time, word},
 };
+#[cfg(any(test, feature = "fuzzing"))]
+use crate::ledger::notary::{Checkpoint, VerifierKey};
 use crate::{pb, token::Role};
 
 /// Arguments of `receipt`.
@@ -74,6 +76,21 @@ pub(super) async fn run(args: &ReceiptArgs) -> anyhow::Result<Verdict> {
     let is_pending = answer.clean_up() == pb::CleanUp::Pending;
     let is_open = is_pending || answer.recipients.iter().any(is_open);
     Ok(if is_open { Verdict::No } else { Verdict::Yes })
+}
+
+/// The checkpoint of the receipt in this text, if it is proven.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn proven(text: &str, key: &VerifierKey) -> Option<Checkpoint> {
+    let answer = json::read(text).ok()?;
+    check::check(&answer, key)
+        .ok()
+        .map(|proven| proven.checkpoint)
+}
+
+/// A receipt as `--output` writes it.
+#[cfg(test)]
+pub(crate) fn written(answer: &pb::GetErasureReceiptResponse) -> String {
+    json::pretty(answer).unwrap_or_default()
 }
 
 /// What is left on the database's disk, in words.

@@ -7,7 +7,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use prost::{
     Message,
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
@@ -77,19 +77,21 @@ impl<U: Message + Shaped + Default> Decoder for StrictDecoder<U> {
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         // The message is complete and small (the server caps it at 64 KiB), so this copy, if it is
         // one, is bounded; it lets the tags be walked without consuming the message.
-        let message = source.copy_to_bytes(source.remaining());
-        if U::STRICT {
-            walk(&mut message.clone(), U::SHAPE, DEPTH_MAX)?;
-        }
-        // prost's text names the path of the fault; ours is constant.
-        U::decode(message)
-            .map(Some)
-            .map_err(|_| Refusal::MalformedMessage.into())
+        decode(source.copy_to_bytes(source.remaining())).map(Some)
     }
 }
 
+/// A whole message; of a request with its unknown fields refused.
+pub(crate) fn decode<U: Message + Shaped + Default>(message: Bytes) -> Result<U, Status> {
+    if U::STRICT {
+        walk(&mut message.clone(), U::SHAPE, DEPTH_MAX)?;
+    }
+    // prost's text names the path of the fault; ours is constant.
+    U::decode(message).map_err(|_| Refusal::MalformedMessage.into())
+}
+
 /// Refuses the first field that `shape` does not know.
-fn walk(buf: &mut bytes::Bytes, shape: &Shape, depth: u32) -> Result<(), Status> {
+fn walk(buf: &mut Bytes, shape: &Shape, depth: u32) -> Result<(), Status> {
     if depth == 0 {
         return Err(Refusal::MalformedMessage.into());
     }

@@ -33,7 +33,7 @@ pub const WRITE: SerializeOptions = SerializeOptions::new().skip_default_fields(
 ///
 /// Errors: every field with a value of the wrong kind at once; else `UNKNOWN_FIELD` or `MALFORMED_JSON` with
 /// the place, as line and column. Never anything of the text.
-pub(super) fn read(
+pub(crate) fn read(
     message: &MessageDescriptor,
     json: &[u8],
     encoded: &mut BytesMut,
@@ -48,7 +48,7 @@ pub(super) fn read(
 }
 
 /// A message, given as protobuf, as JSON.
-pub(super) fn write(message: &MessageDescriptor, encoded: &[u8]) -> Result<BytesMut, Status> {
+pub(crate) fn write(message: &MessageDescriptor, encoded: &[u8]) -> Result<BytesMut, Status> {
     let broken = || Status::from(Refusal::Internal);
     let decoded = DynamicMessage::decode(message.clone(), encoded).map_err(|_| broken())?;
     let mut json = BytesMut::with_capacity(encoded.len() * 2).writer();

@@ -29,7 +29,7 @@ pub enum UnsealError {
 }
 
 /// Seals the content of one lead.
-pub(super) fn seal(
+pub(crate) fn seal(
     key: &LessSafeKey,
     key_id: u32,
     id: LeadId,
@@ -65,7 +65,7 @@ pub(super) fn seal(
 }
 
 /// Opens the blob of one lead.
-pub(super) fn unseal(ring: &KeyRing, id: LeadId, blob: &[u8]) -> Result<Content, UnsealError> {
+pub(crate) fn unseal(ring: &KeyRing, id: LeadId, blob: &[u8]) -> Result<Content, UnsealError> {
     if blob.len() < HEADER_LEN + TAG_LEN || blob[0] != VERSION {
         return Err(UnsealError::Damaged);
     }
@@ -98,7 +98,7 @@ fn take(rest: &mut &[u8]) -> Result<String, UnsealError> {
     String::from_utf8(field.to_vec()).map_err(|_| UnsealError::Damaged)
 }
 
-fn aad(key_id: u32, id: LeadId) -> Aad<Vec<u8>> {
+pub(crate) fn aad(key_id: u32, id: LeadId) -> Aad<Vec<u8>> {
     let mut bytes = Vec::with_capacity(64);
     bytes.push(VERSION);
     bytes.extend_from_slice(b"lead-intake|lead|sealed|");

@@ -135,11 +135,15 @@ impl KeyFile {
             });
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(&io)?);
+        Self::parse(&text).map_err(|problem| malformed(path, problem))
+    }
+
+    /// What is in the text of such a file.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         // A parser's message may quote the line it fails on, and that line may be a key.
-        let file: Self =
-            toml::from_str(&text).map_err(|_| malformed(path, "not a key ring file"))?;
+        let file: Self = toml::from_str(text).map_err(|_| "not a key ring file")?;
         if file.format != FORMAT {
-            return Err(malformed(path, "written by another version of lead-intake"));
+            return Err("written by another version of lead-intake");
         }
         Ok(file)
     }

@@ -210,7 +210,7 @@ impl KeyRing {
     }
 
     /// The key that seals, with its number.
-    pub(super) fn primary(&self) -> (u32, &LessSafeKey) {
+    pub(crate) fn primary(&self) -> (u32, &LessSafeKey) {
         // `from_file` made sure that the primary keys are there.
         let id = self.facts.primary_sealing;
         (id, &self.sealing[&id])

@@ -7,7 +7,7 @@
 //! [`envelope`] and raise the version there; to add a look-up, derive one key more in [`keyring`], and have
 //! [`reseal`] move it to a new key.
 
-mod envelope;
+pub(crate) mod envelope;
 mod keyfile;
 mod keyring;
 mod live;

@@ -18,7 +18,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Signs this size and root.
-    pub(super) fn sign(size: u64, root: Hash, key: &SigningKey) -> Self {
+    pub(crate) fn sign(size: u64, root: Hash, key: &SigningKey) -> Self {
         let (origin, encoded) = (key.verifier().name(), BASE64.encode(&root));
         let text = format!("{origin}\n{size}\n{encoded}\n");
         Self {

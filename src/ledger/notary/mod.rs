@@ -15,7 +15,7 @@
 mod checkpoint;
 mod file;
 mod key;
-mod note;
+pub(crate) mod note;
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -29,7 +29,7 @@ pub enum NoteError {
 }
 
 /// A text with our signature. The text must end with a line break.
-pub(super) fn sign(text: &str, key: &SigningKey) -> String {
+pub(crate) fn sign(text: &str, key: &SigningKey) -> String {
     let verifier = key.verifier();
     let signature = [&verifier.id()[..], &key.sign(text.as_bytes())].concat();
     let (name, signature) = (verifier.name(), BASE64.encode(&signature));
@@ -37,7 +37,7 @@ pub(super) fn sign(text: &str, key: &SigningKey) -> String {
 }
 
 /// The text of a note that is signed with this key.
-pub(super) fn open<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> {
+pub(crate) fn open<'a>(note: &'a str, key: &VerifierKey) -> Result<&'a str, NoteError> {
     let is_plain = |char: char| !char.is_ascii_control() || char == '\n';
     if note.len() > NOTE_BYTES_MAX || !note.chars().all(is_plain) {
         return Err(NoteError::Malformed);
