@@ -59,7 +59,8 @@ fn untold_of(input: &[u8], parts: &[&[u8]], refusal: impl Fn(&[u8]) -> Option<Ve
         let other: Vec<u8> = suspect.iter().copied().map(turned).collect();
         let told = refusal(&replaced(input, suspect, &other)).unwrap_or_default();
         let is_repeated = other != suspect && told.windows(TOLD_BYTES).any(|part| part == other);
-        assert!(!is_repeated, "what is said of an input repeats it");
+        let other = other.escape_ascii();
+        assert!(!is_repeated, "what is said of an input repeats {other}");
     }
 }
 

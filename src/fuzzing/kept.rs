@@ -100,8 +100,13 @@ pub(super) fn configuration(bytes: &[u8]) {
     let parts: Vec<_> = values.iter().map(String::as_bytes).collect();
     untold_of(bytes, &parts, |bytes| {
         let text = std::str::from_utf8(bytes).ok()?;
-        let error = Config::from_text(text).err()?;
-        Some(format!("{error} {error:?}").into_bytes())
+        let error = Config::from_text(text).err()?.to_string();
+        // A key that nobody knows is told, and where one has the word of a value it would pass for it.
+        let unknown = error.split_once("unknown field `");
+        let (before, after) = unknown.map_or((&*error, ""), |(before, key)| {
+            (before, key.split_once('`').unwrap_or_default().1)
+        });
+        Some([before, after].concat().into_bytes())
     });
 }
 
