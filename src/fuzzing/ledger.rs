@@ -93,7 +93,7 @@ pub(super) fn mirror(bytes: &[u8]) {
         assert!(fs::write(dir.path().join(name), bytes).is_ok());
     };
     write(1, first);
-    let lines_of = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+    let lines_of = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').count() - 1;
     let mut lines = lines_of(first);
     if let Some(second) = files.next() {
         write(lines + 1, second);

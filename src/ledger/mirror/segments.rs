@@ -196,11 +196,15 @@ impl Lines {
 
     /// The last line there is, as far as its file can be read.
     pub fn last(dir: &Path) -> Result<Option<Line>, MirrorError> {
-        let Some(first) = numbers(dir, PREFIX)?.last().copied() else {
-            return Ok(None);
-        };
-        let last = Self::after(dir, i64::try_from(first).unwrap_or(1) - 1)?;
-        Ok(last.map_while(Result::ok).last())
+        // A file's name is durable before its first line: after a crash the last one may have none.
+        for first in numbers(dir, PREFIX)?.into_iter().rev() {
+            let lines = Self::after(dir, i64::try_from(first).unwrap_or(1) - 1)?;
+            let last = lines.map_while(Result::ok).last();
+            if last.is_some() {
+                return Ok(last);
+            }
+        }
+        Ok(None)
     }
 
     /// The first entry of the file after the one that is read.
@@ -250,5 +254,32 @@ impl Iterator for Lines {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{EntryKind, NewEntry, genesis};
+
+    /// A file that a crash left without a whole line, its name being durable first, does not hide those before it: or a
+    /// mirror that is ahead of a restored database would pass for an empty one.
+    #[test]
+    fn a_last_file_without_a_line_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let genesis = genesis(uuid::Uuid::from_u128(7));
+        let mut segments = Segments::open(dir.path(), genesis).unwrap();
+        assert!(Lines::last(dir.path()).unwrap().is_none());
+        let mut head = segments.head();
+        let line = || Line::from(head.append(NewEntry::new(EntryKind::Submitted, 1), 1));
+        let lines: Vec<_> = std::iter::repeat_with(line).take(2).collect();
+        segments.append(&lines).unwrap();
+        segments.sync().unwrap();
+        let last = || Lines::last(dir.path()).unwrap().unwrap().entry.sequence;
+        assert_eq!(last(), 2);
+        for torn in ["", "{\"seq\":3,\"ki"] {
+            std::fs::write(path(dir.path(), 3), torn).unwrap();
+            assert_eq!(last(), 2, "{torn}");
+        }
     }
 }
