@@ -1,28 +1,22 @@
 //! The callers: a fixed number of calls in flight, each with a form of its own.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
-use hdrhistogram::Histogram;
-use lead_intake::{
-    pb::{self, intake_service_client::IntakeServiceClient},
-    seal::random,
+use super::{
+    form::{Keys, form},
+    server::{Server, Used},
 };
+use hdrhistogram::Histogram;
+use lead_intake::pb::{self, intake_service_client::IntakeServiceClient};
 use tokio::{task::JoinSet, time::sleep_until};
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
-use uuid::Uuid;
-
-use super::server::{Server, Used};
 
 /// How much to ask of a server.
 #[derive(Clone, Copy)]
@@ -30,6 +24,7 @@ pub(crate) struct Load {
     pub(crate) connections: u16,
     /// Calls in flight on each connection.
     pub(crate) calls: u16,
+    pub(crate) keys: Keys,
     pub(crate) warm_up: Duration,
     /// After the warm-up.
     pub(crate) duration: Duration,
@@ -53,18 +48,13 @@ struct Window {
     end: Instant,
 }
 
-/// Distinguishes the forms of this process: each has an e-mail and a phone of its own.
-static FORMS: AtomicU64 = AtomicU64::new(0);
-
 pub(crate) async fn run(server: &Server, load: Load) -> anyhow::Result<Outcome> {
-    let token: MetadataValue<Ascii> = format!("Bearer {}", server.token).parse()?;
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.address))?;
+    let token = bearer(server)?;
+    let version = notice_version(server).await?;
     let mut channels = Vec::new();
     for _ in 0..load.connections {
-        channels.push(endpoint.connect().await?);
+        channels.push(connect(server).await?);
     }
-    let first = channels.first().context("no connection")?;
-    let version = notice_version(first.clone(), &token).await?;
     let start = Instant::now() + load.warm_up;
     let window = Window {
         start,
@@ -77,6 +67,7 @@ pub(crate) async fn run(server: &Server, load: Load) -> anyhow::Result<Outcome> 
                 channel.clone(),
                 token.clone(),
                 version.clone(),
+                load.keys,
                 window,
             ));
         }
@@ -101,16 +92,21 @@ pub(crate) async fn run(server: &Server, load: Load) -> anyhow::Result<Outcome> 
     Ok(outcome)
 }
 
+fn bearer(server: &Server) -> anyhow::Result<MetadataValue<Ascii>> {
+    Ok(format!("Bearer {}", server.token).parse()?)
+}
+
+async fn connect(server: &Server) -> anyhow::Result<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address))?;
+    Ok(endpoint.connect().await?)
+}
+
 /// The version that a form must name today.
-async fn notice_version(
-    channel: Channel,
-    token: &MetadataValue<Ascii>,
-) -> anyhow::Result<Arc<str>> {
+pub(crate) async fn notice_version(server: &Server) -> anyhow::Result<Arc<str>> {
     let mut request = Request::new(pb::GetPrivacyNoticeRequest::default());
-    request
-        .metadata_mut()
-        .insert("authorization", token.clone());
-    let notice = IntakeServiceClient::new(channel)
+    let headers = request.metadata_mut();
+    headers.insert("authorization", bearer(server)?);
+    let notice = IntakeServiceClient::new(connect(server).await?)
         .get_privacy_notice(request)
         .await?;
     Ok(notice.into_inner().version.into())
@@ -121,12 +117,13 @@ async fn call(
     channel: Channel,
     token: MetadataValue<Ascii>,
     version: Arc<str>,
+    keys: Keys,
     window: Window,
 ) -> anyhow::Result<(Histogram<u64>, Option<String>)> {
     let mut client = IntakeServiceClient::new(channel);
     let mut latencies = Histogram::new(3)?;
     loop {
-        let mut request = Request::new(form(&version)?);
+        let mut request = Request::new(form(&version, keys)?);
         request
             .metadata_mut()
             .insert("authorization", token.clone());
@@ -145,20 +142,4 @@ async fn call(
             latencies.record(nanos.max(1))?;
         }
     }
-}
-
-/// A form that no other is like, of an ordinary size.
-fn form(version: &str) -> anyhow::Result<pb::SubmitLeadRequest> {
-    let number = FORMS.fetch_add(1, Ordering::Relaxed);
-    Ok(pb::SubmitLeadRequest {
-        request_id: Uuid::from_bytes(random()?).to_string(),
-        name: "Kari Nordmann".to_owned(),
-        company: "Nordmann Bakeri AS".to_owned(),
-        // Norwegian mobile numbers: 9 and seven digits. Ten million are enough for any one database.
-        phone: format!("+47{:08}", 90_000_000 + number % 10_000_000),
-        email: format!("kari.nordmann.{number}@example.no"),
-        lawful_basis: pb::LawfulBasis::PreContract.into(),
-        consent: false,
-        notice_version: version.to_owned(),
-    })
 }

@@ -1,4 +1,4 @@
-//! Processor time of processes, from Linux's `/proc`.
+//! Processor time and memory of processes, from Linux's `/proc`.
 
 use std::{fs, time::Duration};
 
@@ -54,4 +54,14 @@ pub(crate) fn family(pid: u32) -> anyhow::Result<Duration> {
         }
     }
     Ok(sum)
+}
+
+/// The resident memory of a process, in bytes.
+pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    // Said in kB, which are KiB.
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.context("/proc/PID/status")?.parse()?;
+    Ok(kib * 1024)
 }

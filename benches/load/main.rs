@@ -6,39 +6,53 @@
 //! its answer. Client and server share the machine's cores, so calls/s says what both achieve together; the
 //! processor time per call is the server's alone.
 //!
+//! With `--rate` and `--overload` the loop is open (`open.rs`), and the server has its limits: calls come at their
+//! times, and what it cannot take it refuses.
+//!
 //! PostgreSQL comes by `LEAD_INTAKE_TEST_POSTGRES_URL`; `scripts/with-postgres` starts one with durable
 //! settings. To measure another server, add a [`Subject`] and say in `server.rs` how it starts.
 
+mod answers;
 mod client;
 mod cpu;
+mod database;
 mod echo;
+mod form;
+mod open;
+mod overload;
 mod report;
 mod server;
+mod subject;
+mod wire;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, bail, ensure};
-use clap::{Parser, ValueEnum};
+use anyhow::{Context as _, ensure};
+use clap::Parser;
 use lead_intake::cli::say;
 
 use self::{
     client::{Load, Outcome},
+    form::Keys,
     report::Sample,
-    server::Server,
+    server::{Limits, Server},
+    subject::{Stores, Subject, subjects},
 };
 
-/// The server that `scripts/with-postgres` and `scripts/test` start.
-const POSTGRES_URL: &str = "LEAD_INTAKE_TEST_POSTGRES_URL";
 /// Connections, caches and code paths are warm after this.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Measures submissions per second, their latency, and the processor time each costs
 #[derive(Debug, Parser)]
 #[command(name = "load")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line, and not states"
+)]
 struct Options {
-    /// Connections of the callers
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    connections: u16,
+    /// Connections of the callers [default: 8; in an open loop 32]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: Option<u16>,
     /// Calls in flight on each connection (the server takes 100)
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=100))]
     calls: u16,
@@ -54,6 +68,15 @@ struct Options {
     /// Another build of the program, to be measured side by side with this one
     #[arg(long, value_name = "PROGRAM")]
     beside: Option<PathBuf>,
+    /// How callers make the identifiers of their requests
+    #[arg(long, value_enum, default_value = "v4")]
+    keys: Keys,
+    /// Open loop: so many calls come each second, whatever becomes of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: Option<u64>,
+    /// Open loop at a half, once, twice and ten times of what a closed loop achieves, and at a half again
+    #[arg(long, conflicts_with = "rate")]
+    overload: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -65,46 +88,14 @@ struct Options {
     bench: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Stores {
-    Sqlite,
-    Postgres,
-    All,
-}
-
-/// What is measured.
-#[derive(Clone, Debug)]
-enum Subject {
-    /// Nothing but tonic.
-    Echo,
-    /// The service on SQLite.
-    Sqlite,
-    /// The service on a database of its own in this PostgreSQL server.
-    Postgres(String),
-    /// Another build of the service, on the same store as one of the others.
-    Beside(PathBuf, Box<Self>),
-}
-
-impl Subject {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Sqlite => "sqlite",
-            Self::Postgres(_) => "postgres",
-            Self::Beside(_, store) => match **store {
-                Self::Postgres(_) => "postgres, beside",
-                _ => "sqlite, beside",
-            },
-        }
+impl Options {
+    fn closed_connections(&self) -> u16 {
+        self.connections.unwrap_or(8)
     }
 
-    /// The PostgreSQL server that it needs.
-    fn postgres(&self) -> Option<&str> {
-        match self {
-            Self::Postgres(url) => Some(url),
-            Self::Beside(_, store) => store.postgres(),
-            Self::Echo | Self::Sqlite => None,
-        }
+    /// Enough for more calls in flight than the server takes at once, a hundred on each.
+    fn open_connections(&self) -> u16 {
+        self.connections.unwrap_or(32)
     }
 }
 
@@ -126,11 +117,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> anyhow::Result<()> {
-    let mut subjects = subjects(options.store)?;
-    if let Some(program) = &options.beside {
-        let stores = subjects.iter().skip(1).cloned();
-        let beside = |store| Subject::Beside(program.clone(), Box::new(store));
-        subjects.extend(stores.map(beside).collect::<Vec<_>>());
+    let subjects = subjects(options.store, options.beside.as_ref())?;
+    if options.rate.is_some() || options.overload {
+        return open(options, &subjects).await;
     }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); subjects.len()];
     for round in 1..=options.rounds {
@@ -155,30 +144,28 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The echo, and the databases that are wanted and there.
-fn subjects(stores: Option<Stores>) -> anyhow::Result<Vec<Subject>> {
-    let mut subjects = vec![Subject::Echo];
-    if stores != Some(Stores::Postgres) {
-        subjects.push(Subject::Sqlite);
+/// The open loop, on each subject once.
+async fn open(options: &Options, subjects: &[Subject]) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for subject in subjects {
+        let steps = match (options.rate, subject) {
+            (Some(rate), _) => overload::rate(subject, options, rate).await,
+            // It refuses nothing, so it has no overload to be measured.
+            (None, Subject::Echo) => continue,
+            (None, _) => overload::overload(subject, options).await,
+        };
+        all.push(steps.with_context(|| subject.name())?);
     }
-    match (stores, std::env::var(POSTGRES_URL)) {
-        (Some(Stores::Sqlite), _) => {}
-        (_, Ok(url)) => subjects.push(Subject::Postgres(url)),
-        (None, Err(_)) => say(&format!(
-            "PostgreSQL is NOT measured: {POSTGRES_URL} is not set; \
-             run: ./scripts/with-postgres cargo bench --bench load"
-        )),
-        (Some(_), Err(_)) => bail!("{POSTGRES_URL} is not set"),
-    }
-    Ok(subjects)
+    report::print_open(options, &all)
 }
 
 /// One subject, once: under load, then with one caller alone.
 async fn measure(subject: &Subject, options: &Options) -> anyhow::Result<Sample> {
-    let server = Server::start(subject).await?;
+    let server = Server::start(subject, Limits::Off).await?;
     let crowd = Load {
-        connections: options.connections,
+        connections: options.closed_connections(),
         calls: options.calls,
+        keys: options.keys,
         warm_up: WARM_UP,
         duration: Duration::from_secs(options.seconds),
     };

@@ -1,4 +1,6 @@
-//! Figures: medians, ratios to the echo, a table or JSON.
+//! Figures of the closed loop: medians, ratios to the echo, a table or JSON.
+
+mod open;
 
 use std::{thread::available_parallelism, time::Duration};
 
@@ -7,6 +9,8 @@ use lead_intake::cli;
 use serde_json::json;
 
 use super::{Options, client::Outcome};
+
+pub(crate) use self::open::print_open;
 
 /// The figures of one subject in one round, or their medians.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +88,7 @@ fn quantile_ms(outcome: &Outcome, quantile: f64) -> f64 {
     clippy::cast_precision_loss,
     reason = "counts and nanoseconds of a bench are far below 2^53"
 )]
-fn float(number: u64) -> f64 {
+pub(crate) fn float(number: u64) -> f64 {
     number as f64
 }
 
@@ -134,7 +138,7 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
     cli::print(&table.to_string())?;
     cli::print(&format!(
         "{} connections x {} calls in flight, {} s, medians of {} round(s); client and server share {} cores",
-        options.connections,
+        options.closed_connections(),
         options.calls,
         options.seconds,
         options.rounds,
@@ -163,7 +167,7 @@ fn print_json(options: &Options, rows: &[(&str, Sample)], echo: &Sample) -> anyh
         })
         .collect();
     let report = json!({
-        "connections": options.connections,
+        "connections": options.closed_connections(),
         "calls": options.calls,
         "seconds": options.seconds,
         "rounds": options.rounds,

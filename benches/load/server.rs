@@ -1,10 +1,15 @@
 //! The servers under test: each a process, on a free port, with a database of its own.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
-use lead_intake::{cli::say, seal::random};
-use sqlx::{Connection as _, PgConnection};
+use lead_intake::cli::say;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -13,10 +18,34 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Subject, cpu};
+use super::{Subject, cpu, database::Database};
 
 /// How long a server may take to listen, its migrations included.
 const START_MAX: Duration = Duration::from_mins(1);
+
+/// One client may call as often as it can: the overload is everybody's. All other limits are the defaults.
+const LIMITED: &str = r#"
+[controller]
+name = "Bench AS"
+address = "Benkeveien 1, 0001 Oslo"
+organisation_number = "917 899 142"
+phone = "4060 5600"
+email = "bench@example.no"
+[retention]
+max_age = "P180D"
+[limits]
+client_calls_per_second = 1000000
+client_calls_burst = 1000000
+"#;
+
+/// Whether a server refuses anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limits {
+    /// It takes what comes.
+    Off,
+    /// It is as it would be installed, except that each client may call as often as it can.
+    On,
+}
 
 /// A running server. Dropped without [`Server::stop`], the process is killed all the same.
 pub(crate) struct Server {
@@ -27,16 +56,17 @@ pub(crate) struct Server {
     /// A token of role `intake`.
     pub(crate) token: String,
     database: Option<Database>,
+    /// How commands on its data are called; an echo has none.
+    commands: Option<Commands>,
     /// On disk, beside the build: a temporary directory may be memory.
     _dir: TempDir,
 }
 
-/// A database in a PostgreSQL server.
-struct Database {
-    admin: PgConnection,
-    name: String,
-    /// The server's first process, if it runs on this machine.
-    postmaster: Option<u32>,
+/// The program with a server's data.
+struct Commands {
+    program: PathBuf,
+    data: PathBuf,
+    database_url: Option<String>,
 }
 
 /// What was used so far.
@@ -62,36 +92,65 @@ impl Used {
     }
 }
 
+impl Commands {
+    /// The program, in no environment that would change what it does.
+    fn command(&self, name: &str) -> Command {
+        let mut command = clean(&self.program);
+        command.arg(name).arg("--data-dir").arg(&self.data);
+        if let Some(url) = &self.database_url {
+            command.env("LEAD_INTAKE_DATABASE_URL", url);
+        }
+        command
+    }
+
+    fn serve(&self, limits: Limits) -> anyhow::Result<Command> {
+        let mut command = self.command("serve");
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        match limits {
+            // One client calls as often as it can: that is what is measured.
+            Limits::Off => {
+                command.env("LEAD_INTAKE_LIMITS", "false");
+            }
+            Limits::On => {
+                let file = self.data.with_extension("toml");
+                std::fs::write(&file, LIMITED)?;
+                command.arg("--config").arg(file);
+            }
+        }
+        Ok(command)
+    }
+}
+
+fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LEAD_INTAKE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 impl Server {
-    pub(crate) async fn start(subject: &Subject) -> anyhow::Result<Self> {
+    pub(crate) async fn start(subject: &Subject, limits: Limits) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let data = dir.path().join("data");
-        let mut database = None;
-        let mut command = match subject {
-            Subject::Echo => Command::new(std::env::current_exe()?),
-            Subject::Sqlite | Subject::Postgres(_) => {
-                Command::new(env!("CARGO_BIN_EXE_lead-intake"))
-            }
-            Subject::Beside(program, _) => Command::new(program),
+        let (database, database_url) = match subject.postgres() {
+            Some(url) => Some(Database::create(url).await?).unzip(),
+            None => (None, None),
         };
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("LEAD_INTAKE_") {
-                command.env_remove(name);
-            }
-        }
-        if let Subject::Echo = subject {
-            command.arg("--echo");
+        let commands = subject.program().map(|program| Commands {
+            program,
+            data: data.clone(),
+            database_url,
+        });
+        let mut command = if let Some(commands) = &commands {
+            commands.serve(limits)?
         } else {
-            command.arg("serve").arg("--data-dir").arg(&data);
-            command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-            // One client calls as often as it can: that is what is measured.
-            command.env("LEAD_INTAKE_LIMITS", "false");
-        }
-        if let Some(url) = subject.postgres() {
-            let (made, url) = Database::create(url).await?;
-            command.env("LEAD_INTAKE_DATABASE_URL", url);
-            database = Some(made);
-        }
+            let mut echo = clean(&std::env::current_exe()?);
+            echo.arg("--echo");
+            echo
+        };
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -102,7 +161,7 @@ impl Server {
         let mut lines = BufReader::new(stderr).lines();
         let (address, admin) = timeout(START_MAX, listening(&mut lines)).await??;
         tokio::spawn(pass_on_warnings(lines));
-        let token = if let Subject::Echo = subject {
+        let token = if commands.is_none() {
             // As long as a real one, so that both servers read as much.
             format!("li_intake_{}", "x".repeat(63))
         } else {
@@ -116,8 +175,48 @@ impl Server {
             admin,
             token,
             database,
+            commands,
             _dir: dir,
         })
+    }
+
+    /// Tokens of so many clients that may submit, the first of them included.
+    pub(crate) async fn clients(&self, count: u16) -> anyhow::Result<Vec<String>> {
+        let mut tokens = vec![self.token.clone()];
+        let Some(commands) = &self.commands else {
+            return Ok(tokens);
+        };
+        for number in 1..count {
+            let mut command = commands.command("client");
+            command.args(["add", &format!("load-{number}"), "--role", "intake"]);
+            let output = command.output().await?;
+            ensure!(output.status.success(), "no token for a client");
+            tokens.push(String::from_utf8(output.stdout)?.trim().to_owned());
+        }
+        Ok(tokens)
+    }
+
+    /// Its resident memory in bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        cpu::memory(self.child.id().context("the server has ended")?)
+    }
+
+    /// How many calls it has refused so far, by reason.
+    pub(crate) async fn refusals(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut refusals = BTreeMap::new();
+        let Some(admin) = self.admin else {
+            return Ok(refusals);
+        };
+        for line in metrics(admin).await?.lines() {
+            if let Some(rest) = line.strip_prefix("lead_intake_refusals_total{")
+                && let Some((labels, count)) = rest.rsplit_once("} ")
+                && let Some((_, reason)) = labels.split_once("reason=\"")
+            {
+                let reason = reason.split('"').next().unwrap_or_default();
+                *refusals.entry(reason.to_owned()).or_default() += count.trim().parse::<u64>()?;
+            }
+        }
+        Ok(refusals)
     }
 
     /// What it has used so far.
@@ -166,16 +265,21 @@ async fn listening(
 
 /// Transactions that stored submissions so far, from the server's metrics.
 async fn batches(admin: SocketAddr) -> anyhow::Result<u64> {
+    let metrics = metrics(admin).await?;
+    let count = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("lead_intake_submit_batch_size_count "));
+    // Absent until the first submission.
+    count.map_or(Ok(0), |count| Ok(count.trim().parse()?))
+}
+
+async fn metrics(admin: SocketAddr) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(admin).await?;
     let request = "GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let count = answer
-        .lines()
-        .find_map(|line| line.strip_prefix("lead_intake_submit_batch_size_count "));
-    // Absent until the first submission.
-    count.map_or(Ok(0), |count| Ok(count.trim().parse()?))
+    Ok(answer)
 }
 
 async fn pass_on_warnings(mut lines: Lines<BufReader<ChildStderr>>) {
@@ -184,41 +288,4 @@ async fn pass_on_warnings(mut lines: Lines<BufReader<ChildStderr>>) {
             say(&line);
         }
     }
-}
-
-impl Database {
-    /// Makes a database; gives its URL too.
-    async fn create(server: &str) -> anyhow::Result<(Self, String)> {
-        let mut admin = PgConnection::connect(server).await?;
-        let name = format!("bench_{:032x}", u128::from_be_bytes(random()?));
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::raw_sql(create).execute(&mut admin).await?;
-        let (backend,): (i32,) = sqlx::query_as("SELECT pg_backend_pid()")
-            .fetch_one(&mut admin)
-            .await?;
-        let postmaster = u32::try_from(backend).ok().and_then(postmaster);
-        let (base, _) = server.rsplit_once('/').context("a URL without a path")?;
-        let url = format!("{base}/{name}");
-        let database = Self {
-            admin,
-            name,
-            postmaster,
-        };
-        Ok((database, url))
-    }
-
-    async fn drop(mut self) -> anyhow::Result<()> {
-        let name = &self.name;
-        let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-        sqlx::raw_sql(drop).execute(&mut self.admin).await?;
-        self.admin.close().await?;
-        Ok(())
-    }
-}
-
-/// The parent of a backend, if both are processes of this machine.
-fn postmaster(backend: u32) -> Option<u32> {
-    let parent = cpu::times(backend).ok()?.parent;
-    let name = std::fs::read_to_string(format!("/proc/{parent}/comm")).ok()?;
-    (name.trim() == "postgres").then_some(parent)
 }
