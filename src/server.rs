@@ -4,7 +4,7 @@
 //! its token is cancelled. Then, in this order: health goes to `NOT_SERVING`; for a while calls are still taken, so that
 //! a balancer can look ([`Ending::wait`]); no connection is accepted any more, streams end with a cursor to resume from, calls
 //! under way finish; who is still there at the drain's deadline is cut; what was accepted is written; the database is
-//! closed.
+//! closed. A disk that failed to flush the database ends it sooner (`store/broken.rs`).
 
 mod admin;
 mod ending;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, service::Routes};
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use self::ending::{DRAIN_MAX, Ending};
+pub use self::ending::{DRAIN_MAX, Ended, Ending};
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
@@ -180,11 +180,13 @@ impl Server {
         Ok((self.api.local_addr()?, self.admin.local_addr()?))
     }
 
-    /// Serves until `stop` is cancelled, then finishes what is under way.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Serves until `stop` is cancelled, then finishes what is under way. Cancels it itself when the database's disk fails to
+    /// flush, and then leaves everything as it is.
+    pub async fn run(mut self, stop: CancellationToken) -> Ended {
         let (reporter, health) = tonic_health::server::health_reporter();
         let (ready, is_ready) = watch::channel(false);
         let store = self.parts.store.clone();
+        let broken = store.broken();
         // Cancelled when nothing new is begun any more.
         let draining = CancellationToken::new();
         // Ends after everything else, so that the mirror has it all.
@@ -230,9 +232,12 @@ impl Server {
         let serving = api.with_tls(self.parts.tls.clone()).serve(make, stage);
         tokio::join!(
             serving,
-            ending::end(self.parts.ending, &stop, &draining, &api_stage)
+            ending::end(self.parts.ending, &stop, &broken, &draining, &api_stage)
         );
 
+        if broken.is_cancelled() {
+            return Ended::Broken;
+        }
         finish(jobs.into_iter().chain([watcher])).await;
         served.cancel();
         finish(follower).await;
@@ -240,6 +245,11 @@ impl Server {
         // Who asks for metrics now is not waited for.
         admin_stage.send_replace(Stage::Cut);
         let _ = admin.await;
+        if broken.is_cancelled() {
+            Ended::Broken
+        } else {
+            Ended::Stopped
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `serve`: the service.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use fd_lock::RwLock;
@@ -22,10 +22,13 @@ use crate::{
     jobs::INDEX_EVERY,
     ledger::prover::SharedProver,
     seal::LiveKeyRing,
-    server::{Parts, Server},
+    server::{Ended, Parts, Server},
     store::StoreUrl,
     telemetry,
 };
+
+/// How long the process may live after a flush that failed: two seconds are the server's own.
+const BROKEN_END_MAX: Duration = Duration::from_secs(4);
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -57,6 +60,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     })?;
     let (parts, made) = parts(&config, notices, metrics).await?;
     let (followed, tls) = (parts.keys.clone(), parts.tls.clone());
+    let broken = parts.store.broken();
     let server = Server::bind(parts, config.listen, config.admin_listen).await?;
     let (api, admin) = server.addresses()?;
     // Before anybody hears that the service runs: a signal from then on must find it listening.
@@ -70,10 +74,14 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     }
     tracing::info!(%api, %admin, "listening");
     notify(NotifyState::Ready);
+    tokio::spawn(exit_when_broken(broken));
     tokio::spawn(look_on_hangup(hangup, followed, tls));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(signals, stop.clone()));
-    server.run(stop).await;
+    if server.run(stop).await == Ended::Broken {
+        // At once: to close the database would be to write to it.
+        std::process::exit(1);
+    }
     if let Some(traces) = traces {
         traces.stop().await;
     }
@@ -195,6 +203,13 @@ async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>, tls: Option<
             tls.look_again();
         }
     }
+}
+
+/// After a flush that failed the process ends, whatever still holds it.
+async fn exit_when_broken(broken: CancellationToken) {
+    broken.cancelled().await;
+    tokio::time::sleep(BROKEN_END_MAX).await;
+    std::process::exit(1);
 }
 
 /// The first signal stops gently, the second at once.

@@ -58,7 +58,7 @@ fn store_status(error: &StoreError) -> Status {
             tracing::error!(%error, request_id = request_id(), "the key ring is too old");
             Refusal::KeyRingStale
         }
-        StoreError::Database(_) | StoreError::Lost => {
+        StoreError::Database(_) | StoreError::Lost | StoreError::Broken => {
             tracing::error!(%error, request_id = request_id(), "the store failed");
             Refusal::Unavailable
         }

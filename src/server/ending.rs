@@ -10,6 +10,16 @@ use crate::door::Stage;
 /// The longest drain, if nobody says.
 pub const DRAIN_MAX: Duration = Duration::from_secs(20);
 
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Ended {
+    /// It was asked to, and everything is closed.
+    Stopped,
+    /// The database's disk failed to flush: what is left to do belongs to the next start.
+    Broken,
+}
+
 /// How a server ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
@@ -29,14 +39,29 @@ impl Default for Ending {
     }
 }
 
-/// Ends the calls, step by step, once `stop` is cancelled.
+/// How it ends when the database's disk failed to flush: calls hear that nothing is done, for as long as a balancer needs to
+/// look away, and soon it is over.
+const ON_BROKEN: Ending = Ending {
+    wait: Duration::from_secs(1),
+    drain_max: Duration::from_secs(1),
+};
+
+/// Ends the calls, step by step, once `stop` is cancelled or the database's disk is `broken`.
 pub(super) async fn end(
-    ending: Ending,
+    asked: Ending,
     stop: &CancellationToken,
+    broken: &CancellationToken,
     draining: &CancellationToken,
     stage: &watch::Sender<Stage>,
 ) {
-    stop.cancelled().await;
+    let ending = tokio::select! {
+        () = stop.cancelled() => asked,
+        () = broken.cancelled() => {
+            // Readiness listens to it, and goes at once.
+            stop.cancel();
+            ON_BROKEN
+        }
+    };
     tokio::time::sleep(ending.wait).await;
     draining.cancel();
     stage.send_replace(Stage::Draining);

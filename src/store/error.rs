@@ -31,6 +31,9 @@ pub enum StoreError {
     /// A writer stopped without an answer; whether the write happened is not known.
     #[error("a writer stopped without an answer")]
     Lost,
+    /// The database's disk failed to flush, a moment ago: nothing is begun any more.
+    #[error("the database's disk failed to flush, and this process ends")]
+    Broken,
     /// Another call changed or held the same leads, each time this one tried; nothing happened.
     #[error("another call changed the same leads")]
     Contended,
@@ -163,6 +166,14 @@ impl StoreError {
                 | Self::StaleRing
                 | Self::DivergedRing
         )
+    }
+
+    /// The database's own code of the error, if it is the database's.
+    pub(super) fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+        match self {
+            Self::Database(DatabaseError(sqlx::Error::Database(error))) => error.code(),
+            _ => None,
+        }
     }
 
     /// Whether a uniqueness constraint refused the write.

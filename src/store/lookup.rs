@@ -20,7 +20,6 @@ use super::{
     Result, StoreError,
     dialect::{Columns as _, Dialect, values},
     sql::{Sql, candidate_columns, statements},
-    tx::Tx,
 };
 
 statements! {
@@ -81,7 +80,7 @@ impl<DB: Dialect> Sql<DB> {
     /// Moves the tail into the index, a step at a time, so that others can write in between.
     pub(super) async fn index(&self) -> Result<()> {
         while self.unindexed() > Some(0) {
-            let mut tx = Tx::begin(&self.writer).await?;
+            let mut tx = self.begin().await?;
             let row = tx.fetch_optional(TAIL, Vec::new()).await?;
             let row = row.ok_or(StoreError::Corrupt("the blind indexes have no head"))?;
             let (after, head) = (row.int(0)?, row.int(1)?);

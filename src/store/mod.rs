@@ -11,6 +11,7 @@ mod account;
 mod act;
 mod append;
 mod backup;
+mod broken;
 mod bulk;
 mod client;
 mod dialect;
@@ -48,6 +49,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::{
@@ -360,6 +362,9 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
 
     /// Puts the leads into the blind indexes that are not in them: until then a look-up has to look through them.
     async fn index(&self) -> Result<()>;
+
+    /// Cancelled when the database's disk failed to flush: nothing is written any more, and the process must end.
+    fn broken(&self) -> CancellationToken;
 
     /// Waits for what was accepted, then closes every connection.
     async fn close(&self);

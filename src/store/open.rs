@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use sqlx::{
-    ConnectOptions as _, Pool, SqlitePool,
+    ConnectOptions as _, Connection as _, Pool, SqlitePool,
     migrate::MigrateError,
     sqlite::{
         SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
@@ -14,10 +14,12 @@ use sqlx::{
     },
 };
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     AdminStore, Result, SharedStore, StoreError, StoreUrl,
+    broken::{self, Broken},
     dialect::{Columns as _, Dialect, values},
     group::Queue,
     lookup::Indexed,
@@ -97,6 +99,9 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
 
 async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> {
     let (writer, reader) = sqlite(path, &options).await?;
+    if options.mirror.is_some() {
+        broken::rewrite_log(&writer).await?;
+    }
     let sql = prepare(writer, reader, options).await?;
     let background = vec![signal::poll(sql.clone())];
     Ok(Arc::new(SqlStore {
@@ -154,6 +159,11 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // SQLite takes a transaction back by itself when the disk refuses its writes; the driver does not hear of it, and
+        // would never begin another one on that connection.
+        .before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
         .connect_with(write)
         .await
         .map_err(refused::sqlite)?;
@@ -218,6 +228,7 @@ async fn prepare<DB: Dialect>(
         residue: Residue::default(),
         indexed: Indexed::new(options.tail_max),
         mirror,
+        broken: Broken::default(),
         clock: options.clock,
         store_id,
     })
@@ -324,6 +335,10 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
 
     async fn index(&self) -> Result<()> {
         self.sql.index().await
+    }
+
+    fn broken(&self) -> CancellationToken {
+        self.sql.broken.token()
     }
 
     async fn close(&self) {

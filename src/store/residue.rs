@@ -62,7 +62,8 @@ impl<DB: Dialect> Sql<DB> {
         // On the connection that writes nothing is under way: what is numbered is committed.
         let rows = DB::fetch(&mut connection, HEAD_ROW, Vec::new()).await?;
         let head = rows.first().map_or(Ok(0), |row| row.int(0))?;
-        let is_done = DB::clean_up(&mut connection).await?;
+        self.broken.check()?;
+        let is_done = self.broken.watch(DB::clean_up(&mut connection).await)?;
         if is_done {
             self.residue.0.removed_to.fetch_max(head, Ordering::Relaxed);
         }

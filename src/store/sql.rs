@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Result, StoreError, StoredLead, account, act, append,
+    broken::Broken,
     bulk::Bulk,
     client,
     dialect::{Columns, Dialect, Value},
@@ -49,6 +50,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) indexed: Indexed,
     /// The ledger's copy outside; none for a command that acts on no lead.
     pub(super) mirror: Option<Arc<Mirror>>,
+    /// Knows whether the disk failed to flush.
+    pub(super) broken: Broken,
     pub(super) clock: SharedClock,
     pub(super) store_id: Uuid,
 }
@@ -62,6 +65,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
             residue: self.residue.clone(),
             indexed: self.indexed.clone(),
             mirror: self.mirror.clone(),
+            broken: self.broken.clone(),
             clock: self.clock.clone(),
             ..*self
         }

@@ -6,6 +6,7 @@ use sqlx::{Pool, Transaction};
 
 use super::{
     Result, StoreError,
+    broken::Broken,
     bulk::Bulk,
     dialect::{Dialect, Value, in_time},
     sql::Sql,
@@ -26,6 +27,8 @@ pub(super) struct Tx<DB: Dialect> {
     pub(super) request: Option<RequestFacts>,
     /// What was written ahead for this transaction.
     pub(super) ahead: Option<WrittenAhead>,
+    /// Hears of a failed flush.
+    broken: Broken,
     /// Its span, if its call is traced.
     trace: Option<traces::Transaction>,
 }
@@ -34,6 +37,9 @@ impl<DB: Dialect> Sql<DB> {
     /// Begins a transaction that writes, and whose acts the mirror hears of first.
     pub(super) async fn begin(&self) -> Result<Tx<DB>> {
         let mut tx = Tx::begin(&self.writer).await?;
+        // Now, and not before the wait for the connection: what had it may have met the failure.
+        self.broken.check()?;
+        tx.broken = self.broken.clone();
         tx.mirror.clone_from(&self.mirror);
         Ok(tx)
     }
@@ -52,6 +58,7 @@ impl<DB: Dialect> Tx<DB> {
             mirror: None,
             request: None,
             ahead: None,
+            broken: Broken::default(),
         })
     }
 
@@ -72,7 +79,8 @@ impl<DB: Dialect> Tx<DB> {
 
     /// Runs a statement; gives the number of rows it changed.
     pub(super) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        Ok(DB::execute(&mut self.inner, sql, values).await?)
+        self.broken
+            .watch(DB::execute(&mut self.inner, sql, values).await)
     }
 
     /// Runs a statement over many rows; gives the number it changed.
@@ -94,7 +102,8 @@ impl<DB: Dialect> Tx<DB> {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<DB::Row>> {
-        Ok(DB::fetch(&mut self.inner, sql, values).await?)
+        self.broken
+            .watch(DB::fetch(&mut self.inner, sql, values).await)
     }
 
     /// Runs a statement; gives its only row, if there is one.
@@ -108,7 +117,8 @@ impl<DB: Dialect> Tx<DB> {
 
     pub(super) async fn commit(self) -> Result<()> {
         let ahead = self.ahead.map(WrittenAhead::committing);
-        in_time::<DB, _>(self.inner.commit()).await?;
+        let committed = in_time::<DB, _>(self.inner.commit()).await;
+        self.broken.watch(committed)?;
         if let Some(trace) = self.trace {
             trace.committed();
         }

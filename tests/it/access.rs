@@ -12,7 +12,7 @@ use lead_intake::{
     domain::notice::NoticeRegistry,
     pb,
     rpc::auth::Access,
-    server::{Parts, SERVICES, Server},
+    server::{Ended, Parts, SERVICES, Server},
     token::Role,
 };
 use prost_reflect::{DescriptorPool, Value};
@@ -561,5 +561,5 @@ async fn reflection_can_be_off() {
     let answer = refused(&channel, NOTICE, MetadataMap::new()).await;
     assert_eq!(answer, unauthenticated("TOKEN_MISSING"));
     stop.cancel();
-    serving.await.unwrap();
+    assert_eq!(serving.await.unwrap(), Ended::Stopped);
 }

@@ -27,6 +27,7 @@ mod erasure;
 mod exactly_once;
 mod export;
 mod export_receipts;
+mod failed_flush;
 mod feed;
 mod keys;
 mod leaks;

@@ -166,6 +166,16 @@ impl Binary {
         self.lines.lock().unwrap().join("\n")
     }
 
+    /// Waits for an end that nobody asked for here; gives the exit code, and `log` has all that the server wrote.
+    pub async fn end(&mut self) -> Option<i32> {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.expect("it does not end").unwrap();
+        for reading in &mut self.reading {
+            reading.await.unwrap();
+        }
+        status.code()
+    }
+
     /// Sends a signal by its name, such as `TERM`, and waits for the end. Gives all that the server wrote.
     pub async fn signal(mut self, name: &str) -> (ExitStatus, String) {
         assert!(send_signal(self.child.id().expect("it still runs"), name).await);

@@ -16,6 +16,7 @@ pub mod prover;
 
 pub mod random;
 pub mod raw;
+pub mod strace;
 
 pub mod trace;
 
@@ -45,7 +46,7 @@ use lead_intake::{
     },
     rpc::{intake::IntakeSettings, limits::Limits},
     seal::{KeyFile, KeyRing, LiveKeyRing},
-    server::{Ending, Parts, Server},
+    server::{Ended, Ending, Parts, Server},
     store::{self, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
     token::{Role, Token},
 };
@@ -310,7 +311,8 @@ impl World {
         let (api, admin) = server.addresses().unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        let serving = tokio::spawn(async move { server.run(stopping).await });
+        let serving =
+            tokio::spawn(async move { assert_eq!(server.run(stopping).await, Ended::Stopped) });
         let tokens = self
             .tokens
             .iter()

@@ -1,0 +1,141 @@
+//! D4: a disk that fails to flush, and one that is full for a moment, under the real program. What is injected into a
+//! call is its answer only: the call itself is not made.
+
+use std::{collections::HashSet, path::Path};
+
+use lead_intake::pb::{
+    self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
+    ledger_service_client::LedgerServiceClient,
+};
+use tokio::time::timeout;
+use tonic::{Code, transport::Endpoint};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::{
+    steps::pull_all,
+    support::{
+        binary::{Binary, PATIENCE},
+        strace, *,
+    },
+};
+
+/// The most submissions until the fault is met.
+const SUBMITS_MAX: usize = 200;
+
+/// A data directory with everything that the first run makes.
+async fn data_dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Binary::serve(dir.path(), &[]).await;
+    let (ended, log) = first.signal("TERM").await;
+    assert!(ended.success(), "{log}");
+    dir
+}
+
+async fn submit(server: &Binary, dir: &Path, number: usize) -> Result<String, tonic::Status> {
+    let mut intake = IntakeServiceClient::new(server.caller(dir, "intake"));
+    let form = form("Kari Nordmann", &format!("kari{number}@example.no"));
+    let stored = intake.submit_lead(form).await?;
+    Ok(stored.into_inner().lead_id)
+}
+
+/// The leads of the database, after a look at the ledger.
+async fn leads(dir: &Path) -> HashSet<String> {
+    let server = Binary::serve(dir, &[]).await;
+    let mut crm = CrmServiceClient::new(server.caller(dir, "crm"));
+    let (changes, _) = pull_all(&mut crm, "", 1000).await;
+    let mut ledger = LedgerServiceClient::new(server.caller(dir, "auditor"));
+    let verified = ledger.verify_ledger(pb::VerifyLedgerRequest {}).await;
+    assert!(verified.unwrap().into_inner().intact);
+    let (ended, log) = server.signal("TERM").await;
+    assert!(ended.success(), "{log}");
+    changes.into_iter().map(|change| change.lead_id).collect()
+}
+
+/// D4: from the first flush that fails on nothing is acknowledged, health says so at once, and the process ends by itself with
+/// exit code 1 and a line that says what to do. The next start has everything that was acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_a_failed_flush_ends_the_process() {
+    let dir = data_dir().await;
+    // The writer flushes some times at its start, and then once for each submission.
+    let failing = strace::command(&[], &["inject=fsync:error=EIO:when=40+"], &[]);
+    let mut server = Binary::serve_by(failing, "127.0.0.1:0", dir.path()).await;
+    let channel = Endpoint::from_shared(server.url()).unwrap().connect_lazy();
+    let asked = HealthCheckRequest::default();
+    let health = HealthClient::new(channel).watch(asked).await;
+    let mut health = health.unwrap().into_inner();
+    let mut next = async || {
+        let next = timeout(PATIENCE, health.message()).await;
+        let next = next.expect("health is silent").unwrap();
+        next.expect("health ended").status()
+    };
+    while next().await != ServingStatus::Serving {}
+
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        match submit(&server, dir.path(), acknowledged.len()).await {
+            Ok(lead) => acknowledged.push(lead),
+            Err(refused) => break refused,
+        }
+        assert!(acknowledged.len() < SUBMITS_MAX, "the fault was never met");
+    };
+    assert!(!acknowledged.is_empty());
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::Unavailable, "STORE_UNAVAILABLE")
+    );
+    // Refused, or nobody there any more.
+    let later = submit(&server, dir.path(), SUBMITS_MAX).await;
+    assert_eq!(later.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(next().await, ServingStatus::NotServing);
+
+    assert_eq!(server.end().await, Some(1));
+    let log = server.log();
+    let told = log.lines().filter(|line| line.contains("A failing disk"));
+    assert_eq!(told.count(), 1, "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    let leads = leads(dir.path()).await;
+    for lead in &acknowledged {
+        assert!(leads.contains(lead), "{lead} was acknowledged");
+    }
+    // The one whose end nobody knows may be there.
+    assert!(leads.len() <= acknowledged.len() + 1);
+}
+
+/// D4: while a disk has no room, nothing is acknowledged that is not there; afterwards it goes on by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_a_full_disk_for_a_moment_loses_nothing() {
+    let dir = data_dir().await;
+    let full = "inject=pwrite64:error=ENOSPC:when=300..303";
+    let full = strace::command(&[], &[full], &[]);
+    let server = Binary::serve_by(full, "127.0.0.1:0", dir.path()).await;
+    let mut acknowledged = Vec::new();
+    let mut refused = 0;
+    let mut after = 0;
+    for number in 0.. {
+        assert!(
+            number < SUBMITS_MAX * 10,
+            "{refused} refused, {after} after"
+        );
+        match submit(&server, dir.path(), number).await {
+            Ok(lead) => {
+                acknowledged.push(lead);
+                after += usize::from(refused > 0);
+            }
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable, "{status}");
+                refused += 1;
+            }
+        }
+        if after == 20 {
+            break;
+        }
+    }
+    let (code, log) = strace::stop(server).await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    // All of them, and nothing of those that were refused.
+    let acknowledged: HashSet<_> = acknowledged.into_iter().collect();
+    assert_eq!(leads(dir.path()).await, acknowledged);
+}
