@@ -89,6 +89,8 @@ pub struct Config {
     pub database: StoreUrl,
     /// Most connections to PostgreSQL.
     pub connections_max: u32,
+    /// Whether to keep a ballast beside a SQLite database, for a full disk.
+    pub ballast: bool,
     /// Address of the API.
     pub listen: SocketAddr,
     /// Address of metrics and probes.
@@ -151,6 +153,7 @@ struct ConfigFile {
 struct DatabaseSection {
     url_file: Option<PathBuf>,
     connections_max: Option<u32>,
+    ballast: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -237,6 +240,7 @@ impl Config {
                 .connections_max
                 .unwrap_or(CONNECTIONS_MAX)
                 .max(4),
+            ballast: file.database.ballast.unwrap_or(true),
             listen: api,
             admin_listen: admin,
             tls,

@@ -51,7 +51,10 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<Verdict> {
     setup::data_dir(&config.data_dir)?;
     // One server for a SQLite file. The lock goes with the process, however that ends.
     let lock_path = config.data_dir.join("lock");
-    let mut lock = RwLock::new(std::fs::File::create(&lock_path)?);
+    let mut lock = RwLock::new(
+        std::fs::File::create(&lock_path)
+            .map_err(|error| setup::unwritable(&config.data_dir, error))?,
+    );
     let _held = lock.try_write().map_err(|_| {
         anyhow!(
             "another lead-intake uses {}\n  stop that one, or give this one a directory of its own: --data-dir",

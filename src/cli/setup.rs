@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
 use super::{Verdict, progress::waiting, say};
@@ -47,6 +47,18 @@ pub fn data_dir(path: &Path) -> anyhow::Result<bool> {
         }
         Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
     }
+}
+
+/// Why a file in a directory of the service cannot be made.
+#[must_use]
+pub fn unwritable(dir: &Path, error: io::Error) -> anyhow::Error {
+    let dir = dir.display();
+    if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        return anyhow!(
+            "{dir} is on a disk that is mounted read-only: the system's log says why; mount it writable, and start again"
+        );
+    }
+    anyhow::Error::new(error).context(format!("cannot write in {dir}"))
 }
 
 /// The key ring of this store; made on first use, and only for a store that has none yet. Gives whether
@@ -216,6 +228,7 @@ pub async fn open_with(
         clock,
         migrate,
         tail_max: store::TAIL_MAX,
+        ballast: config.ballast,
         mirror,
     };
     let store = store::open(options)

@@ -6,7 +6,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{seal::LiveKeyRing, store::SharedStore};
+use crate::{
+    seal::LiveKeyRing,
+    store::{SharedStore, StoreError},
+};
 
 /// How often the database is asked whether it still takes writes.
 const CHECK: Duration = Duration::from_secs(1);
@@ -24,6 +27,8 @@ pub async fn watch_health(
 ) {
     let shown = metrics::gauge!("lead_intake_ready");
     shown.set(0.0);
+    let full = metrics::gauge!("lead_intake_disk_full");
+    full.set(0.0);
     let mut tick = tokio::time::interval(CHECK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -33,8 +38,14 @@ pub async fn watch_health(
             answers = async {
                 tick.tick().await;
                 match tokio::time::timeout(CHECK_MAX, store.ping()).await {
-                    Ok(Ok(())) => true,
+                    Ok(Ok(())) => {
+                        full.set(0.0);
+                        true
+                    }
                     Ok(Err(error)) => {
+                        if matches!(error, StoreError::NoRoom(_)) {
+                            full.set(1.0);
+                        }
                         why = error.to_string();
                         false
                     }

@@ -95,6 +95,16 @@ impl EntryKind {
         )
     }
 
+    /// Whether it waits while the disk is full: what comes in, and what a CRM or an operator does with it. Everything else
+    /// is a person's request, or ends or limits what may be done with a lead.
+    #[must_use]
+    pub fn may_wait(self) -> bool {
+        matches!(
+            self,
+            Self::Submitted | Self::LeadRead | Self::ClientAdded | Self::TokenIssued
+        )
+    }
+
     /// Whether it is a lead's last change: its row is gone.
     #[must_use]
     pub fn is_tombstone(self) -> bool {

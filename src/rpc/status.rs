@@ -7,6 +7,8 @@
 mod refusal;
 mod violations;
 
+use std::io::ErrorKind;
+
 use tonic::Status;
 
 pub(super) use self::refusal::{LATER_IN, SOON_IN};
@@ -58,7 +60,13 @@ fn store_status(error: &StoreError) -> Status {
             tracing::error!(%error, request_id = request_id(), "the key ring is too old");
             Refusal::KeyRingStale
         }
-        StoreError::Database(_) | StoreError::Lost | StoreError::Broken => {
+        // Logged where readiness is: once, and not for each form.
+        StoreError::NoRoom(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Refusal::StoreFull,
+        error if error.is_full() => {
+            tracing::error!(%error, request_id = request_id(), "the database's disk is full");
+            Refusal::StoreFull
+        }
+        StoreError::NoRoom(_) | StoreError::Database(_) | StoreError::Lost | StoreError::Broken => {
             tracing::error!(%error, request_id = request_id(), "the store failed");
             Refusal::Unavailable
         }

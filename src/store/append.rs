@@ -42,6 +42,9 @@ impl<DB: Dialect> Tx<DB> {
         entries: &[NewEntry],
         now: Timestamp,
     ) -> Result<Vec<Entry>> {
+        if entries.iter().any(|it| it.kind.may_wait()) {
+            self.room.check()?;
+        }
         let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
         let rows = self.fetch(LOCK_HEAD, values![count]).await?;
         let row = rows

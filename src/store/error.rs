@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The database's disk failed to flush, a moment ago: nothing is begun any more.
     #[error("the database's disk failed to flush, and this process ends")]
     Broken,
+    /// The database's disk takes nothing more, for this reason; nothing happened.
+    #[error("the database's disk takes nothing more: {0}")]
+    NoRoom(std::io::ErrorKind),
     /// Another call changed or held the same leads, each time this one tried; nothing happened.
     #[error("another call changed the same leads")]
     Contended,
@@ -173,6 +176,29 @@ impl StoreError {
         match self {
             Self::Database(DatabaseError(sqlx::Error::Database(error))) => error.code(),
             _ => None,
+        }
+    }
+
+    /// Whether the database found its disk full, and nothing happened.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.code().as_deref() == Some("13")
+    }
+
+    /// Why the disk has no room for a write, if that may be what it failed for.
+    pub(super) fn lacks_room(&self) -> Option<std::io::ErrorKind> {
+        use std::io::ErrorKind::{Other, QuotaExceeded, StorageFull};
+        match self {
+            Self::Mirror(MirrorError::Io(error)) => {
+                Some(error.kind()).filter(|kind| matches!(kind, StorageFull | QuotaExceeded))
+            }
+            // SQLITE_FULL; SQLITE_IOERR_SHMSIZE, of the index of its log; and SQLITE_IOERR_WRITE, which is that of a quota
+            // too, but of other things as well.
+            error => match error.code().as_deref() {
+                Some("13" | "4874") => Some(StorageFull),
+                Some("778") => Some(Other),
+                _ => None,
+            },
         }
     }
 

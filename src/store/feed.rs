@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Acknowledgement, Closed, FeedChange, FeedPage, FeedStore, Result, StoreError, StoredLead,
+    Closed, FeedChange, FeedPage, FeedStore, Result, StoreError, StoredLead,
     dialect::{Columns, Dialect, values},
     error::{retrying, retrying_at_most},
     sql::{LEAD_COLUMNS, Sql, SqlStore, lead_at, lead_columns, statements},
@@ -72,6 +72,15 @@ const PULLERS_MAX: usize = 32;
 /// from holding its caller and its connection.
 const SCAN_MAX: i64 = 10_000;
 
+/// A client's acknowledged position.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledgement {
+    /// The position.
+    pub position: i64,
+    /// Entries behind it.
+    pub behind: i64,
+}
+
 #[async_trait]
 impl<DB: Dialect> FeedStore for SqlStore<DB> {
     fn epoch(&self) -> i64 {
@@ -85,7 +94,9 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
     async fn page(&self, client_id: i64, after: Option<i64>, limit: i64) -> Result<FeedPage> {
         // Of several readers of one client one wins each round, and the others find less to record.
         let deliver = || self.sql.deliver(client_id, after, limit);
-        retrying_at_most(PULLERS_MAX, deliver).await
+        let sql = &self.sql;
+        sql.on_ballast(|| retrying_at_most(PULLERS_MAX, deliver))
+            .await
     }
 
     async fn acknowledge(
@@ -94,7 +105,8 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
         position: i64,
         now: Timestamp,
     ) -> Result<Option<Acknowledgement>> {
-        self.sql.acknowledge(client_id, position, now).await
+        let acknowledge = || self.sql.acknowledge(client_id, position, now);
+        self.sql.on_ballast(acknowledge).await
     }
 
     async fn lead(&self, client_id: i64, id: LeadId) -> Result<Option<StoredLead>> {
@@ -125,7 +137,8 @@ impl<DB: Dialect> FeedStore for SqlStore<DB> {
         outcome: CloseOutcome,
         policy: &RetentionPolicy,
     ) -> Result<Option<Closed>> {
-        retrying(|| self.sql.close(client_id, id, outcome, policy)).await
+        let close = || self.sql.close(client_id, id, outcome, policy);
+        self.sql.on_ballast(|| retrying(close)).await
     }
 }
 

@@ -73,7 +73,8 @@ impl<DB: Dialect> IntakeStore for SqlStore<DB> {
         id: LeadId,
         policy: &RetentionPolicy,
     ) -> Result<Withdrawal> {
-        retrying(|| self.sql.withdraw(client_id, id, policy)).await
+        let withdraw = || self.sql.withdraw(client_id, id, policy);
+        self.sql.on_ballast(|| retrying(withdraw)).await
     }
 }
 
@@ -129,6 +130,7 @@ impl<DB: Dialect> Sql<DB> {
         if places.is_empty() {
             return Ok(());
         }
+        self.room.check()?;
         self.bound_tail().await?;
         let mut tx = self.begin().await?;
         let mut values = Vec::with_capacity(places.len() * 13);

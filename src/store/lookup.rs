@@ -80,6 +80,8 @@ impl<DB: Dialect> Sql<DB> {
     /// Moves the tail into the index, a step at a time, so that others can write in between.
     pub(super) async fn index(&self) -> Result<()> {
         while self.unindexed() > Some(0) {
+            // A look-up finds the lead without it.
+            self.room.check()?;
             let mut tx = self.begin().await?;
             let row = tx.fetch_optional(TAIL, Vec::new()).await?;
             let row = row.ok_or(StoreError::Corrupt("the blind indexes have no head"))?;

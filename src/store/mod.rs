@@ -34,6 +34,7 @@ mod reseal;
 mod residue;
 mod restore;
 mod rights;
+mod room;
 mod rotation;
 mod signal;
 mod signing;
@@ -57,6 +58,7 @@ pub use self::{
     backup::{Copied, SqliteFile},
     client::{NewToken, TokenRecord},
     error::{Result, StoreError},
+    feed::Acknowledgement,
     lookup::{STEP as INDEX_STEP, TAIL_MAX},
     open::{MirrorOptions, OpenOptions, open},
     residue::CleanUp,
@@ -191,15 +193,6 @@ pub struct FeedChange {
     pub at: Timestamp,
     /// The lead as it is now, where it may be read now.
     pub lead: Option<StoredLead>,
-}
-
-/// A client's acknowledged position.
-#[derive(Clone, Copy, Debug)]
-pub struct Acknowledgement {
-    /// The position.
-    pub position: i64,
-    /// Entries behind it.
-    pub behind: i64,
 }
 
 /// A lead as it lies in the database.

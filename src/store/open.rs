@@ -27,6 +27,7 @@ use super::{
     refused,
     residue::Residue,
     restore,
+    room::Room,
     signal::{self, Signal},
     sql::{Sql, SqlStore, statements},
     tx::Tx,
@@ -74,6 +75,8 @@ pub struct OpenOptions {
     /// The longest tail of leads that are not in the look-up indexes yet, as entries of the ledger: [`super::TAIL_MAX`],
     /// but for tests.
     pub tail_max: i64,
+    /// Whether to keep a ballast for a full disk: of a SQLite database that has a mirror.
+    pub ballast: bool,
     /// The ledger's mirror, which what acts on leads must have. The database is brought in step with it.
     pub mirror: Option<MirrorOptions>,
 }
@@ -99,10 +102,15 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
 
 async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> {
     let (writer, reader) = sqlite(path, &options).await?;
+    let room = match &options.mirror {
+        Some(_) => Room::watch(path, options.ballast),
+        None => Room::default(),
+    };
     if options.mirror.is_some() {
         broken::rewrite_log(&writer).await?;
     }
-    let sql = prepare(writer, reader, options).await?;
+    let mut sql = prepare(writer, reader, options).await?;
+    sql.room = room;
     let background = vec![signal::poll(sql.clone())];
     Ok(Arc::new(SqlStore {
         queue: Queue::start(&sql),
@@ -229,6 +237,7 @@ async fn prepare<DB: Dialect>(
         indexed: Indexed::new(options.tail_max),
         mirror,
         broken: Broken::default(),
+        room: Room::default(),
         clock: options.clock,
         store_id,
     })
@@ -302,6 +311,8 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         let mut tx = self.sql.begin().await?;
         tx.execute(TOUCH, Vec::new()).await?;
         tx.commit().await?;
+        // What has just been tried wrote nothing.
+        self.sql.room.look().await?;
         match self.sql.mirror.clone() {
             // Tries the disk, where the last try failed.
             Some(mirror) => Ok(on_disk(move || mirror.check()).await?),
@@ -326,7 +337,7 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
     }
 
     async fn clean_up(&self) -> Result<bool> {
-        self.sql.clean_up().await
+        self.sql.on_ballast(|| self.sql.clean_up()).await
     }
 
     fn unindexed(&self) -> Option<i64> {

@@ -61,19 +61,23 @@ pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
 #[async_trait]
 impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        trying(|| self.sql.find(subject)).await
+        let sql = &self.sql;
+        sql.owed(|| sql.find(subject)).await
     }
 
     async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export> {
-        trying(|| self.sql.export(subject)).await
+        let sql = &self.sql;
+        sql.owed(|| sql.export(subject)).await
     }
 
     async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure> {
-        trying(|| self.sql.erase(subject, order)).await
+        let sql = &self.sql;
+        sql.owed(|| sql.erase(subject, order)).await
     }
 
     async fn object(&self, subject: &SubjectLookup<'_>, kind: ObjectionKind) -> Result<Objection> {
-        trying(|| self.sql.object(subject, kind)).await
+        let sql = &self.sql;
+        sql.owed(|| sql.object(subject, kind)).await
     }
 
     async fn rectify(
@@ -81,7 +85,8 @@ impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
         call: &RightsCall,
         order: Rectification<'_>,
     ) -> Result<Option<Rectified>> {
-        trying(|| self.sql.rectify(call, &order)).await
+        let sql = &self.sql;
+        sql.owed(|| sql.rectify(call, &order)).await
     }
 
     async fn restrict(
@@ -90,7 +95,8 @@ impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
         id: LeadId,
         reason: RestrictionReason,
     ) -> Result<Option<Restriction>> {
-        trying(|| self.sql.restrict(call, id, reason)).await
+        let sql = &self.sql;
+        sql.owed(|| sql.restrict(call, id, reason)).await
     }
 
     async fn lift(
@@ -100,7 +106,8 @@ impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
         reason: RestrictionReason,
         policy: &RetentionPolicy,
     ) -> Result<Option<Lifting>> {
-        trying(|| self.sql.lift(call, id, reason, policy)).await
+        let sql = &self.sql;
+        sql.owed(|| sql.lift(call, id, reason, policy)).await
     }
 }
 
@@ -118,6 +125,17 @@ where
 }
 
 impl<DB: Dialect> Sql<DB> {
+    /// Runs a person's request: if the disk is full, on what the ballast gives.
+    async fn owed<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        match trying(&mut attempt).await {
+            Err(error) if self.makes_room_after(&error).await => trying(attempt).await,
+            done => done,
+        }
+    }
+
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
         let mut tx = self.begin().await?;
         let entry = tx.request_entry(subject, EntryKind::SubjectFound).await?;

@@ -17,7 +17,9 @@ pub(super) fn sqlite(error: sqlx::Error) -> StoreError {
     let code = code.and_then(|code| code.parse::<i32>().ok());
     let text = match code.map(|code| code & 0xff) {
         Some(5 | 6) => "another program holds it: end that, and try again",
-        Some(8) => "it may not be written: does the file belong to this user?",
+        Some(8) => {
+            "it may not be written: does the file belong to this user, and is its disk mounted writable?"
+        }
         Some(14) => {
             "it is not there, or this user may not open it: `lead-intake serve` makes it in its data directory \
              (--data-dir)"

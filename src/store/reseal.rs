@@ -104,6 +104,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 
     async fn write_batch(&self, seals: NewSeals<'_>, ring: &RingFacts) -> Result<ResealBatch> {
+        self.room.check()?;
         let mut tx = self.begin().await?;
         // What is replaced lies in the log until that is emptied.
         self.residue.left();

@@ -18,6 +18,7 @@ use super::{
     dialect::{Columns as _, Dialect},
     ledger::HEAD_ROW,
     sql::Sql,
+    tx::watch,
 };
 
 /// What became of the bytes that an erasure left in the database's files. The numbers are the contract's.
@@ -63,7 +64,8 @@ impl<DB: Dialect> Sql<DB> {
         let rows = DB::fetch(&mut connection, HEAD_ROW, Vec::new()).await?;
         let head = rows.first().map_or(Ok(0), |row| row.int(0))?;
         self.broken.check()?;
-        let is_done = self.broken.watch(DB::clean_up(&mut connection).await)?;
+        let done = DB::clean_up(&mut connection).await;
+        let is_done = watch(&self.broken, &self.room, done)?;
         if is_done {
             self.residue.0.removed_to.fetch_max(head, Ordering::Relaxed);
         }

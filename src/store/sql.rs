@@ -19,6 +19,7 @@ use super::{
     mirror, open, privacy, repeat, reseal,
     residue::Residue,
     restore,
+    room::Room,
     signal::{self, Signal},
     signing, standing, statistics, sweep,
 };
@@ -52,6 +53,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) mirror: Option<Arc<Mirror>>,
     /// Knows whether the disk failed to flush.
     pub(super) broken: Broken,
+    /// Knows whether the disk has room.
+    pub(super) room: Room,
     pub(super) clock: SharedClock,
     pub(super) store_id: Uuid,
 }
@@ -66,6 +69,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
             indexed: self.indexed.clone(),
             mirror: self.mirror.clone(),
             broken: self.broken.clone(),
+            room: self.room.clone(),
             clock: self.clock.clone(),
             ..*self
         }

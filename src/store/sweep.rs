@@ -142,7 +142,8 @@ struct State {
 #[async_trait]
 impl<DB: Dialect> RetentionStore for SqlStore<DB> {
     async fn claim_sweep(&self, turn: Turn, now: Timestamp) -> Result<Claim> {
-        retrying(|| self.sql.claim_sweep(turn, now)).await
+        let claim = || self.sql.claim_sweep(turn, now);
+        self.sql.on_ballast(|| retrying(claim)).await
     }
 
     async fn sweep_batch(
@@ -151,15 +152,13 @@ impl<DB: Dialect> RetentionStore for SqlStore<DB> {
         policy: &RetentionPolicy,
         now: Timestamp,
     ) -> Result<Batch> {
-        retrying(|| self.sql.sweep_batch(overdue, policy, now)).await
+        let sweep = || self.sql.sweep_batch(overdue, policy, now);
+        self.sql.on_ballast(|| retrying(sweep)).await
     }
 
     async fn finish_sweep(&self, run: i64, now: Timestamp) -> Result<()> {
-        let mut tx = self.sql.begin().await?;
-        // A later round may have begun meanwhile: then its end is the one to tell.
-        tx.execute(FINISH, values![run, now.as_microsecond()])
-            .await?;
-        tx.commit().await
+        let finish = || self.sql.finish_sweep(run, now);
+        self.sql.on_ballast(finish).await
     }
 
     async fn preview_sweep(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Preview> {
@@ -197,6 +196,14 @@ impl<DB: Dialect> Sql<DB> {
             // Another replica raised it since it was read.
             not_due(run + 1)
         })
+    }
+
+    async fn finish_sweep(&self, run: i64, now: Timestamp) -> Result<()> {
+        let mut tx = self.begin().await?;
+        // A later round may have begun meanwhile: then its end is the one to tell.
+        tx.execute(FINISH, values![run, now.as_microsecond()])
+            .await?;
+        tx.commit().await
     }
 
     async fn sweep_batch(

@@ -9,6 +9,7 @@ use super::{
     broken::Broken,
     bulk::Bulk,
     dialect::{Dialect, Value, in_time},
+    room::Room,
     sql::Sql,
 };
 use crate::{
@@ -29,6 +30,8 @@ pub(super) struct Tx<DB: Dialect> {
     pub(super) ahead: Option<WrittenAhead>,
     /// Hears of a failed flush.
     broken: Broken,
+    /// Hears of a full disk.
+    pub(super) room: Room,
     /// Its span, if its call is traced.
     trace: Option<traces::Transaction>,
 }
@@ -40,6 +43,7 @@ impl<DB: Dialect> Sql<DB> {
         // Now, and not before the wait for the connection: what had it may have met the failure.
         self.broken.check()?;
         tx.broken = self.broken.clone();
+        tx.room = self.room.clone();
         tx.mirror.clone_from(&self.mirror);
         Ok(tx)
     }
@@ -59,6 +63,7 @@ impl<DB: Dialect> Tx<DB> {
             request: None,
             ahead: None,
             broken: Broken::default(),
+            room: Room::default(),
         })
     }
 
@@ -79,8 +84,8 @@ impl<DB: Dialect> Tx<DB> {
 
     /// Runs a statement; gives the number of rows it changed.
     pub(super) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        self.broken
-            .watch(DB::execute(&mut self.inner, sql, values).await)
+        let done = DB::execute(&mut self.inner, sql, values).await;
+        self.watch(done)
     }
 
     /// Runs a statement over many rows; gives the number it changed.
@@ -102,8 +107,8 @@ impl<DB: Dialect> Tx<DB> {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<DB::Row>> {
-        self.broken
-            .watch(DB::fetch(&mut self.inner, sql, values).await)
+        let done = DB::fetch(&mut self.inner, sql, values).await;
+        self.watch(done)
     }
 
     /// Runs a statement; gives its only row, if there is one.
@@ -115,10 +120,15 @@ impl<DB: Dialect> Tx<DB> {
         Ok(self.fetch(sql, values).await?.into_iter().next())
     }
 
+    /// Shows an answer of the database to who must hear of a disk that fails.
+    fn watch<T>(&self, answer: sqlx::Result<T>) -> Result<T> {
+        watch(&self.broken, &self.room, answer)
+    }
+
     pub(super) async fn commit(self) -> Result<()> {
         let ahead = self.ahead.map(WrittenAhead::committing);
         let committed = in_time::<DB, _>(self.inner.commit()).await;
-        self.broken.watch(committed)?;
+        watch(&self.broken, &self.room, committed)?;
         if let Some(trace) = self.trace {
             trace.committed();
         }
@@ -128,4 +138,9 @@ impl<DB: Dialect> Tx<DB> {
         }
         Ok(())
     }
+}
+
+/// Shows an answer of the database to who must hear of a disk that fails.
+pub(super) fn watch<T>(broken: &Broken, room: &Room, answer: sqlx::Result<T>) -> Result<T> {
+    broken.watch(answer).inspect_err(|error| room.heed(error))
 }

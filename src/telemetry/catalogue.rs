@@ -15,7 +15,7 @@ enum Kind {
 }
 use Kind::{Counter, Gauge, Histogram, LabelledCounter};
 
-const METRICS: [(&str, Kind, &str); 42] = [
+const METRICS: [(&str, Kind, &str); 43] = [
     (
         "lead_intake_accept_failures_total",
         Counter,
@@ -67,6 +67,11 @@ const METRICS: [(&str, Kind, &str); 42] = [
         "Connections that there may be at once",
     ),
     ("lead_intake_connections_open", Gauge, "Open connections"),
+    (
+        "lead_intake_disk_full",
+        Gauge,
+        "1 while the database's disk takes nothing more",
+    ),
     (
         "lead_intake_feed_behind_entries",
         Gauge,

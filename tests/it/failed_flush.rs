@@ -65,13 +65,16 @@ async fn d4_a_failed_flush_ends_the_process() {
     let asked = HealthCheckRequest::default();
     let health = HealthClient::new(channel).watch(asked).await;
     let mut health = health.unwrap().into_inner();
+    eventually(async || {
+        let answer = server.probe("/readyz").await;
+        answer.contains(" 200 ").then_some(())
+    })
+    .await;
     let mut next = async || {
         let next = timeout(PATIENCE, health.message()).await;
         let next = next.expect("health is silent").unwrap();
         next.expect("health ended").status()
     };
-    while next().await != ServingStatus::Serving {}
-
     let mut acknowledged = Vec::new();
     let refused = loop {
         match submit(&server, dir.path(), acknowledged.len()).await {
@@ -88,7 +91,8 @@ async fn d4_a_failed_flush_ends_the_process() {
     // Refused, or nobody there any more.
     let later = submit(&server, dir.path(), SUBMITS_MAX).await;
     assert_eq!(later.unwrap_err().code(), Code::Unavailable);
-    assert_eq!(next().await, ServingStatus::NotServing);
+    // It says more than once that all is well, and then that it is not.
+    while next().await != ServingStatus::NotServing {}
 
     assert_eq!(server.end().await, Some(1));
     let log = server.log();
@@ -124,7 +128,8 @@ async fn d4_a_full_disk_for_a_moment_loses_nothing() {
                 after += usize::from(refused > 0);
             }
             Err(status) => {
-                assert_eq!(status.code(), Code::Unavailable, "{status}");
+                let refusal = (status.code(), &*reason(&status));
+                assert_eq!(refusal, (Code::ResourceExhausted, "STORE_FULL"));
                 refused += 1;
             }
         }

@@ -353,6 +353,7 @@ async fn open(world: &World, migrate: bool) -> Result<store::SharedStore, StoreE
         clock: world.clock.clone(),
         migrate,
         tail_max: store::TAIL_MAX,
+        ballast: false,
         mirror: None,
     })
     .await

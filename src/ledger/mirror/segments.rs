@@ -6,7 +6,7 @@
 //! does not count.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
 };
@@ -103,7 +103,13 @@ impl Segments {
             Some(file) => file,
             none => {
                 let first = u64::try_from(self.head.sequence + 1).unwrap_or(1);
-                none.insert(Appended::create(&path(&self.dir, first))?)
+                let path = path(&self.dir, first);
+                // One of this name failed before anything in it was surely on disk.
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                none.insert(Appended::create(&path)?)
             }
         };
         file.write(bytes)
@@ -281,5 +287,24 @@ mod tests {
             std::fs::write(path(dir.path(), 3), torn).unwrap();
             assert_eq!(last(), 2, "{torn}");
         }
+    }
+
+    /// D6: a file that failed, on a full disk perhaps, before anything in it was surely there, does not keep the mirror from
+    /// following once the disk takes writes again.
+    #[test]
+    fn d6_a_first_file_that_failed_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let genesis = genesis(uuid::Uuid::from_u128(7));
+        let mut segments = Segments::open(dir.path(), genesis).unwrap();
+        let mut head = segments.head();
+        let line: Line = head
+            .append(NewEntry::new(EntryKind::Submitted, 1), 1)
+            .into();
+        segments.append(std::slice::from_ref(&line)).unwrap();
+        segments.give_up();
+        segments.append(&[line]).unwrap();
+        segments.sync().unwrap();
+        assert_eq!(segments.synced().sequence, 1);
+        assert!(read_one(dir.path(), 1).unwrap().is_some());
     }
 }

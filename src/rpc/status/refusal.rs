@@ -142,6 +142,8 @@ refusals! {
         "this replica's key ring is too old and is being read again; try again";
     Unavailable = Unavailable, "STORE_UNAVAILABLE", LATER,
         "the database does not answer; try again with the same request_id";
+    StoreFull = ResourceExhausted, "STORE_FULL", LATER,
+        "the database's disk is full; nothing was stored, try again later";
     MirrorUnavailable = Unavailable, "MIRROR_UNAVAILABLE", LATER,
         "the copy of the ledger cannot be written; nothing was done, try again";
     Internal = Internal, "INTERNAL", NEVER,

@@ -16,6 +16,7 @@ pub mod prover;
 
 pub mod random;
 pub mod raw;
+pub mod small_disk;
 pub mod strace;
 
 pub mod trace;
@@ -232,6 +233,7 @@ impl World {
             clock: self.clock.clone(),
             migrate: true,
             tail_max: self.tail_max,
+            ballast: false,
             mirror,
         };
         store::open(options).await
