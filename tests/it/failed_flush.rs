@@ -1,7 +1,7 @@
 //! D4: a disk that fails to flush, and one that is full for a moment, under the real program. What is injected into a
 //! call is its answer only: the call itself is not made.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, process::Stdio};
 
 use lead_intake::pb::{
     self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
@@ -53,6 +53,22 @@ async fn leads(dir: &Path) -> HashSet<String> {
     changes.into_iter().map(|change| change.lead_id).collect()
 }
 
+/// A disk that still fails stops the next start: what the log says is on the disk anew before anybody hears of it.
+async fn a_start_is_refused(dir: &Path) {
+    let database = dir.join("lead-intake.db");
+    let mut serve = strace::command(&[], &["inject=fsync:error=EIO"], &[&database]);
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen"]);
+    serve.args(["127.0.0.1:0", "--data-dir"]).arg(dir);
+    let run = timeout(PATIENCE, serve.stdin(Stdio::null()).output()).await;
+    let ran = run.expect("it starts").unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("cannot open") && said.contains("1034"),
+        "{said}"
+    );
+}
+
 /// D4: from the first flush that fails on nothing is acknowledged, health says so at once, and the process ends by itself with
 /// exit code 1 and a line that says what to do. The next start has everything that was acknowledged.
 #[tokio::test(flavor = "multi_thread")]
@@ -99,6 +115,7 @@ async fn d4_a_failed_flush_ends_the_process() {
     let told = log.lines().filter(|line| line.contains("A failing disk"));
     assert_eq!(told.count(), 1, "{log}");
     assert!(!log.contains("panicked"), "{log}");
+    a_start_is_refused(dir.path()).await;
     let leads = leads(dir.path()).await;
     for lead in &acknowledged {
         assert!(leads.contains(lead), "{lead} was acknowledged");
