@@ -170,7 +170,7 @@ impl Disk {
                 );
             }
             Err(error) => {
-                tracing::error!(%error, "the disk is full, and the ballast cannot be removed")
+                tracing::error!(%error, "the disk is full, and the ballast cannot be removed");
             }
         }
     }
