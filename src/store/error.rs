@@ -247,10 +247,7 @@ impl StoreError {
     }
 
     fn has_code(&self, codes: &[&str]) -> bool {
-        let Self::Database(DatabaseError(sqlx::Error::Database(error))) = self else {
-            return false;
-        };
-        error.code().is_some_and(|code| codes.contains(&&*code))
+        self.code().is_some_and(|code| codes.contains(&&*code))
     }
 }
 

@@ -27,9 +27,6 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The same for the question whether a connection may be used.
 const PROBE_MAX: Duration = Duration::from_secs(1);
-/// A connection that was in use so short a time ago is used again unasked: the question costs a round trip.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
 /// Of each session. They override what the URL says.
 const SETTINGS: [(&str, &str); 10] = [
     // A writer that stalls with the head locked is ended first, then those that wait for it give up, then
@@ -92,11 +89,7 @@ pub(super) async fn pool(connect: &PgConnectOptions, connections_max: u32) -> Re
         .before_acquire(move |connection, metadata| {
             let silence = silence.clone();
             Box::pin(async move {
-                let idle_for = metadata.idle_for;
-                if idle_for < TRUSTED_FOR {
-                    return Ok(true);
-                }
-                if silence.began_after(idle_for) {
+                if silence.began_after(metadata.idle_for) {
                     return Ok(false);
                 }
                 let usable = is_primary(connection).await;
@@ -143,7 +136,7 @@ fn pool_options(connections_max: u32) -> PgPoolOptions {
                 }
             })
         })
-        // Before the driver asks without a limit. What was dropped half-way may never end.
+        // Before the driver asks, without a limit: what was dropped half-way may never end.
         .after_release(|connection: &mut PgConnection, _| Box::pin(is_primary(connection)))
 }
 

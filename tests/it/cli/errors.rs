@@ -146,7 +146,7 @@ async fn a_start_that_fails_says_what_to_do_next() {
         ),
         (
             &["--config", &bad],
-            &["line 3", "loud", "lead-intake.example.toml"],
+            &["line 3", "expected", "lead-intake.example.toml"],
         ),
         (&["--data-dir", &path("file")], &["is no directory"]),
         (&["--data-dir", &broken], &["no SQLite database", "Restore"]),
