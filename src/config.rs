@@ -29,7 +29,7 @@ use crate::{
         web::{Origin, OriginError},
     },
     server::Ending,
-    store::StoreUrl,
+    store::{self, StoreUrl},
     telemetry::LogFormat,
 };
 
@@ -239,7 +239,7 @@ impl Config {
                 .database
                 .connections_max
                 .unwrap_or(CONNECTIONS_MAX)
-                .max(4),
+                .max(store::CONNECTIONS_MIN),
             ballast: file.database.ballast.unwrap_or(true),
             listen: api,
             admin_listen: admin,

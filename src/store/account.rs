@@ -160,7 +160,7 @@ pub struct Cleared(BTreeMap<i64, i64>);
 #[async_trait]
 impl<DB: Dialect> AccountStore for SqlStore<DB> {
     async fn receipt(&self, client_id: i64, request_id: Uuid) -> Result<Option<Receipt>> {
-        self.sql.receipt(client_id, request_id).await
+        self.owed.receipt(client_id, request_id).await
     }
 
     async fn duties(&self, cleared: &mut Cleared, now: Timestamp) -> Result<Duties> {

@@ -78,12 +78,12 @@ pub struct NewToken<'a> {
 #[async_trait]
 impl<DB: Dialect> ClientStore for SqlStore<DB> {
     async fn token(&self, key_id: &str) -> Result<Option<TokenRecord>> {
-        let rows = self.sql.read(TOKEN, values![key_id]).await?;
+        let rows = self.vital.read(TOKEN, values![key_id]).await?;
         rows.first().map(token_at).transpose()
     }
 
     async fn token_of(&self, name: &str) -> Result<Option<TokenRecord>> {
-        let rows = self.sql.read(TOKEN_OF, values![name]).await?;
+        let rows = self.vital.read(TOKEN_OF, values![name]).await?;
         rows.first().map(token_at).transpose()
     }
 

@@ -73,8 +73,8 @@ impl<DB: Dialect> IntakeStore for SqlStore<DB> {
         id: LeadId,
         policy: &RetentionPolicy,
     ) -> Result<Withdrawal> {
-        let withdraw = || self.sql.withdraw(client_id, id, policy);
-        self.sql.on_ballast(|| retrying(withdraw)).await
+        let withdraw = || self.owed.withdraw(client_id, id, policy);
+        self.owed.on_ballast(|| retrying(withdraw)).await
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     dialect::{Columns as _, Dialect, values},
     group::Queue,
     lookup::Indexed,
-    postgres::{self, ACQUIRE_TIMEOUT},
+    postgres::{self, ACQUIRE_TIMEOUT, Shares},
     refused,
     residue::Residue,
     restore,
@@ -66,7 +66,7 @@ pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct OpenOptions {
     /// Where it is.
     pub url: StoreUrl,
-    /// Most connections on PostgreSQL, at least 4.
+    /// Most connections on PostgreSQL, at least [`super::CONNECTIONS_MIN`].
     pub connections_max: u32,
     /// Tells the time.
     pub clock: SharedClock,
@@ -114,6 +114,8 @@ async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> 
     let background = vec![signal::poll(sql.clone())];
     Ok(Arc::new(SqlStore {
         queue: Queue::start(&sql),
+        owed: sql.clone(),
+        vital: sql.clone(),
         sql,
         background,
     }))
@@ -121,16 +123,24 @@ async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> 
 
 async fn on_postgres(url: &str, options: OpenOptions) -> Result<SharedStore> {
     let connect = postgres::options(url)?;
-    // One of them listens.
-    let pool = postgres::pool(&connect, options.connections_max - 1).await?;
-    let sql = Box::pin(prepare(pool.clone(), pool.clone(), options)).await?;
+    let shares = Shares::of(options.connections_max);
+    let pool = postgres::pool(&connect, shares.rest).await?;
+    let sql = Box::pin(prepare(pool.clone(), pool, options)).await?;
+    let over = async |connections| {
+        let pool = postgres::pool(&connect, connections).await?;
+        Ok::<_, StoreError>(sql.over(&pool))
+    };
+    let (intake, owed, vital) =
+        tokio::try_join!(over(shares.intake), over(shares.owed), over(shares.vital))?;
     let background = vec![
-        signal::poll(sql.clone()),
-        signal::announce(pool, &sql.signal),
-        signal::listen(connect, sql.clone()).await?,
+        signal::poll(vital.clone()),
+        signal::announce(vital.writer.clone(), &sql.signal),
+        signal::listen(&connect, vital.clone()).await?,
     ];
     Ok(Arc::new(SqlStore {
-        queue: Queue::start(&sql),
+        queue: Queue::start(&intake),
+        owed,
+        vital,
         sql,
         background,
     }))
@@ -308,7 +318,7 @@ pub(super) fn migration_error(error: MigrateError) -> StoreError {
 #[async_trait]
 impl<DB: Dialect> AdminStore for SqlStore<DB> {
     async fn ping(&self) -> Result<()> {
-        let mut tx = self.sql.begin().await?;
+        let mut tx = self.vital.begin().await?;
         tx.execute(TOUCH, Vec::new()).await?;
         tx.commit().await?;
         // What has just been tried wrote nothing.
@@ -357,8 +367,10 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         for task in &self.background {
             task.abort();
         }
-        self.sql.reader.close().await;
-        self.sql.writer.close().await;
+        for sql in [&self.sql, &self.owed, &self.vital] {
+            sql.reader.close().await;
+            sql.writer.close().await;
+        }
         if let Some(mirror) = &self.sql.mirror {
             mirror.close();
         }

@@ -80,7 +80,37 @@ fn is_on_this_machine(options: &PgConnectOptions) -> bool {
         || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Opens at most so many connections.
+/// The fewest connections that can be shared out.
+pub const CONNECTIONS_MIN: u32 = 10;
+
+/// How a replica's connections are shared out: whoever is slow, or waits for a lock, keeps nobody else from them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shares {
+    /// Of the submission queue: one for each writer, and one that is on its way back to the pool.
+    pub(super) intake: u32,
+    /// Of people's requests.
+    pub(super) owed: u32,
+    /// Of tokens and health.
+    pub(super) vital: u32,
+    /// Of everybody else: CRMs, auditors, sweeps.
+    pub(super) rest: u32,
+}
+
+impl Shares {
+    /// Of so many connections; one of them listens.
+    pub(super) fn of(connections_max: u32) -> Self {
+        let max = connections_max.max(CONNECTIONS_MIN);
+        let (intake, owed, vital) = (4, max / 5, (max / 10).max(2));
+        Self {
+            intake,
+            owed,
+            vital,
+            rest: max - intake - owed - vital - 1,
+        }
+    }
+}
+
+/// Opens at most so many connections, and the first one now.
 pub(super) async fn pool(connect: &PgConnectOptions, connections_max: u32) -> Result<PgPool> {
     let silence = Silence::default();
     let pool = pool_options(connections_max)
@@ -180,6 +210,17 @@ impl Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whatever the number, everybody has a connection, and all of them together no more than were given.
+    #[test]
+    fn everybody_has_a_share() {
+        for max in CONNECTIONS_MIN..200 {
+            let shares = Shares::of(max);
+            let all = [shares.intake, shares.owed, shares.vital, shares.rest];
+            assert!(all.iter().all(|share| *share > 0), "{max}: {shares:?}");
+            assert_eq!(all.iter().sum::<u32>() + 1, max);
+        }
+    }
 
     /// Over a network a URL says how the way is protected, and what can be talked out of TLS protects nothing.
     #[test]

@@ -61,22 +61,22 @@ pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
 #[async_trait]
 impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
     async fn find(&self, subject: &SubjectLookup<'_>) -> Result<Selection> {
-        let sql = &self.sql;
+        let sql = &self.owed;
         sql.owed(|| sql.find(subject)).await
     }
 
     async fn export(&self, subject: &SubjectLookup<'_>) -> Result<Export> {
-        let sql = &self.sql;
+        let sql = &self.owed;
         sql.owed(|| sql.export(subject)).await
     }
 
     async fn erase(&self, subject: &SubjectLookup<'_>, order: ErasureOrder) -> Result<Erasure> {
-        let sql = &self.sql;
+        let sql = &self.owed;
         sql.owed(|| sql.erase(subject, order)).await
     }
 
     async fn object(&self, subject: &SubjectLookup<'_>, kind: ObjectionKind) -> Result<Objection> {
-        let sql = &self.sql;
+        let sql = &self.owed;
         sql.owed(|| sql.object(subject, kind)).await
     }
 
@@ -85,7 +85,7 @@ impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
         call: &RightsCall,
         order: Rectification<'_>,
     ) -> Result<Option<Rectified>> {
-        let sql = &self.sql;
+        let sql = &self.owed;
         sql.owed(|| sql.rectify(call, &order)).await
     }
 
@@ -95,7 +95,7 @@ impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
         id: LeadId,
         reason: RestrictionReason,
     ) -> Result<Option<Restriction>> {
-        let sql = &self.sql;
+        let sql = &self.owed;
         sql.owed(|| sql.restrict(call, id, reason)).await
     }
 
@@ -106,7 +106,7 @@ impl<DB: Dialect> PrivacyStore for SqlStore<DB> {
         reason: RestrictionReason,
         policy: &RetentionPolicy,
     ) -> Result<Option<Lifting>> {
-        let sql = &self.sql;
+        let sql = &self.owed;
         sql.owed(|| sql.lift(call, id, reason, policy)).await
     }
 }

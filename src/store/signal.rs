@@ -135,10 +135,11 @@ pub(super) fn announce(pool: PgPool, signal: &Signal) -> AbortHandle {
 
 /// Hears when another replica has moved the head.
 pub(super) async fn listen(
-    connect: PgConnectOptions,
+    connect: &PgConnectOptions,
     sql: Sql<sqlx::Postgres>,
 ) -> Result<AbortHandle> {
-    let mut listener = postgres::listener(&connect, CHANNEL).await?;
+    let mut listener = postgres::listener(connect, CHANNEL).await?;
+    let connect = connect.clone();
     let task = async move {
         loop {
             let hears = match timeout(SILENCE_MAX, listener.try_recv()).await {

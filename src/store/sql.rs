@@ -32,6 +32,10 @@ use crate::{
 /// The store over one of the two databases.
 pub(super) struct SqlStore<DB: Dialect> {
     pub(super) sql: Sql<DB>,
+    /// The same for people's requests: on PostgreSQL with connections that nobody else can hold.
+    pub(super) owed: Sql<DB>,
+    /// The same for tokens and health, each of which is a matter of milliseconds.
+    pub(super) vital: Sql<DB>,
     pub(super) queue: Queue,
     /// Tasks that end with the store; one of them holds a connection.
     pub(super) background: Vec<AbortHandle>,
@@ -87,6 +91,15 @@ impl<DB: Dialect> Sql<DB> {
     pub(super) async fn read(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<DB::Row>> {
         let mut connection = self.reader.acquire().await?;
         Ok(DB::fetch(&mut connection, sql, values).await?)
+    }
+
+    /// The same over these connections.
+    pub(super) fn over(&self, pool: &Pool<DB>) -> Self {
+        Self {
+            writer: pool.clone(),
+            reader: pool.clone(),
+            ..self.clone()
+        }
     }
 
     pub(super) fn head(&self) -> watch::Receiver<i64> {

@@ -26,7 +26,9 @@ use crate::{
     support::{binary::Binary, *},
 };
 
-const CYCLES: u32 = 20;
+/// Kills, if [`CYCLES`] does not say how many.
+const CYCLES_SHORT: u32 = 20;
+const CYCLES: &str = "LEAD_INTAKE_TEST_KILLS";
 const CLIENTS: usize = 16;
 
 /// The program, serving.
@@ -169,7 +171,8 @@ on_both! {
         let dir = world.dir.path().join("data");
         let mut journals: Vec<Journal> = (0..CLIENTS).map(Journal::new).collect();
         let (mut cursor, mut told, mut ready) = (String::new(), HashMap::new(), Vec::new());
-        for cycle in 0..=CYCLES {
+        let cycles = std::env::var(CYCLES).map_or(CYCLES_SHORT, |cycles| cycles.parse().unwrap());
+        for cycle in 0..=cycles {
             let program = Program::start(&world, &dir).await;
             ready.push(program.ready_after);
             program.verify().await;
@@ -197,7 +200,7 @@ on_both! {
         program.kill().await;
         ready.sort();
         println!(
-            "{backend:?}: {} leads over {CYCLES} kills; ready again after {:?} (median), {:?} (worst)",
+            "{backend:?}: {} leads over {cycles} kills; ready again after {:?} (median), {:?} (worst)",
             told.len(), ready[ready.len() / 2], ready[ready.len() - 1],
         );
     }

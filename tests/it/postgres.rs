@@ -197,6 +197,41 @@ async fn a_lock_that_is_not_to_be_had_is_contended() {
     replica.stop().await;
 }
 
+/// P6: a CRM whose calls hold every connection they can get keeps forms, people's requests and health from none.
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_crm_that_waits_keeps_nobody_else_waiting() {
+    const CALLS: usize = 40;
+    let world = World::new(Backend::Postgres).await;
+    let replica = world.start().await;
+    pull(&mut replica.crm(), "", 0).await.unwrap();
+    submit_mail(&replica, "before@example.no").await;
+    let mut holder = Raw::open(&world).await;
+    holder.execute("BEGIN").await;
+    holder
+        .execute("UPDATE consumer SET delivered = delivered")
+        .await;
+    let mut pulls = JoinSet::new();
+    for _ in 0..CALLS {
+        let mut crm = replica.crm();
+        pulls.spawn(async move { pull(&mut crm, "", 0).await });
+    }
+    // Those that come too late for a connection have been told so: the others hold all there are.
+    let first = pulls.join_next().await.unwrap().unwrap();
+    assert_eq!(reason(&first.unwrap_err()), "STORE_UNAVAILABLE");
+    submit_mail(&replica, "meanwhile@example.no").await;
+    let erased = replica
+        .privacy()
+        .erase_subject(erasure("before@example.no"))
+        .await;
+    assert_eq!(erased.unwrap().into_inner().leads.len(), 1);
+    assert!(is_ready(&replica).await);
+    holder.execute("ROLLBACK").await;
+    pulls.join_all().await;
+    assert_eq!(pull_all(&mut replica.crm(), "", 0).await.0.len(), 2);
+    holder.close().await;
+    replica.stop().await;
+}
+
 /// P1: PostgreSQL that is ended at once and comes back, again and again, costs errors that may be tried again, and nothing
 /// else: no lead, no restart of ours.
 #[tokio::test(flavor = "multi_thread")]

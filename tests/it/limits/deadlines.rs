@@ -144,7 +144,7 @@ on_both! {
     /// stream is not that of a call.
     async fn a_stream_outlives_the_time_of_a_call(backend: Backend) {
         let world = World::new(backend).await;
-        let limits = Limits { call_max: Duration::from_millis(50), ..Limits::default() };
+        let limits = Limits { call_max: Duration::from_millis(250), ..Limits::default() };
         let replica = start(&world, limits).await;
         let follow = pb::StreamLeadsRequest { follow: true, ..Default::default() };
         let mut stream = replica.crm().stream_leads(follow).await.unwrap().into_inner();

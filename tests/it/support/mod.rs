@@ -229,7 +229,7 @@ impl World {
     ) -> Result<SharedStore, StoreError> {
         let options = OpenOptions {
             url: self.url.clone(),
-            connections_max: 8,
+            connections_max: 12,
             clock: self.clock.clone(),
             migrate: true,
             tail_max: self.tail_max,
