@@ -126,20 +126,16 @@ async fn on_postgres(url: &str, options: OpenOptions) -> Result<SharedStore> {
     let shares = Shares::of(options.connections_max);
     let pool = postgres::pool(&connect, shares.rest).await?;
     let sql = Box::pin(prepare(pool.clone(), pool, options)).await?;
-    let over = async |connections| {
-        let pool = postgres::pool(&connect, connections).await?;
-        Ok::<_, StoreError>(sql.over(&pool))
-    };
-    let (intake, owed, vital) =
-        tokio::try_join!(over(shares.intake), over(shares.owed), over(shares.vital))?;
+    let over = |connections| sql.over(&postgres::lazy_pool(&connect, connections));
+    let vital = over(shares.vital);
     let background = vec![
         signal::poll(vital.clone()),
         signal::announce(vital.writer.clone(), &sql.signal),
         signal::listen(&connect, vital.clone()).await?,
     ];
     Ok(Arc::new(SqlStore {
-        queue: Queue::start(&intake),
-        owed,
+        queue: Queue::start(&over(shares.intake)),
+        owed: over(shares.owed),
         vital,
         sql,
         background,

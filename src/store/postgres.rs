@@ -112,8 +112,23 @@ impl Shares {
 
 /// Opens at most so many connections, and the first one now.
 pub(super) async fn pool(connect: &PgConnectOptions, connections_max: u32) -> Result<PgPool> {
+    let pool = shared_options(connections_max)
+        .connect_with(connect.clone())
+        .await;
+    match pool {
+        Ok(pool) => Ok(pool),
+        Err(error) => Err(refused::postgres(error, connect).await),
+    }
+}
+
+/// The same, when the first one is needed.
+pub(super) fn lazy_pool(connect: &PgConnectOptions, connections_max: u32) -> PgPool {
+    shared_options(connections_max).connect_lazy_with(connect.clone())
+}
+
+fn shared_options(connections_max: u32) -> PgPoolOptions {
     let silence = Silence::default();
-    let pool = pool_options(connections_max)
+    pool_options(connections_max)
         .max_lifetime(Duration::from_mins(10))
         .idle_timeout(Duration::from_mins(2))
         .before_acquire(move |connection, metadata| {
@@ -129,12 +144,6 @@ pub(super) async fn pool(connect: &PgConnectOptions, connections_max: u32) -> Re
                 usable
             })
         })
-        .connect_with(connect.clone())
-        .await;
-    match pool {
-        Ok(pool) => Ok(pool),
-        Err(error) => Err(refused::postgres(error, connect).await),
-    }
 }
 
 /// A listener to this channel, on a connection of its own: it is given up as a whole, and nothing waits for it.
