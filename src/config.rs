@@ -29,7 +29,7 @@ use crate::{
         web::{Origin, OriginError},
     },
     server::Ending,
-    store::{self, StoreUrl},
+    store::StoreUrl,
     telemetry::LogFormat,
 };
 
@@ -235,11 +235,7 @@ impl Config {
                 .or(file.mirror.dir)
                 .unwrap_or_else(|| data_dir.join(MIRROR_DIR)),
             data_dir,
-            connections_max: file
-                .database
-                .connections_max
-                .unwrap_or(CONNECTIONS_MAX)
-                .max(store::CONNECTIONS_MIN),
+            connections_max: file.database.connections_max.unwrap_or(CONNECTIONS_MAX),
             ballast: file.database.ballast.unwrap_or(true),
             listen: api,
             admin_listen: admin,

@@ -100,9 +100,7 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
     if options.json {
         return print_json(options, rows, echo);
     }
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+    let mut table = table(&[
         "server",
         "calls/s",
         "/echo",
@@ -115,9 +113,6 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
         "alone p50",
         "/echo",
     ]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
     for (name, sample) in rows {
         let some =
             |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |f| format!("{f:.1}"));
@@ -144,6 +139,17 @@ pub(crate) fn print(options: &Options, rows: &[(&str, Sample)]) -> anyhow::Resul
         options.rounds,
         cores(),
     ))
+}
+
+/// A table of figures, one row for each name.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 fn print_json(options: &Options, rows: &[(&str, Sample)], echo: &Sample) -> anyhow::Result<()> {

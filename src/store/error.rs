@@ -255,8 +255,8 @@ impl StoreError {
 const ATTEMPTS: usize = 3;
 /// The pause before the second attempt, at most; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(10);
-/// It doubles so often.
-const DOUBLED_MAX: u32 = 3;
+/// The longest pause: of readers of one client, which take many turns.
+const PAUSE_MAX: Duration = Duration::from_millis(80);
 
 /// Runs a write until it succeeds or fails for good. What lost every race is [`StoreError::Contended`].
 pub(super) async fn retrying<T, F>(attempt: impl FnMut() -> F) -> Result<T>
@@ -274,14 +274,13 @@ pub(super) async fn retrying_at_most<T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    let pauses = (0..=DOUBLED_MAX).chain(std::iter::repeat(DOUBLED_MAX));
-    for doubled in pauses.take(attempts - 1) {
+    let mut pause = PAUSE;
+    for _ in 1..attempts {
         match attempt().await {
-            Err(error) if error.is_transient() => {
-                tokio::time::sleep(jittered(PAUSE * 2_u32.pow(doubled))).await;
-            }
+            Err(error) if error.is_transient() => tokio::time::sleep(jittered(pause)).await,
             done => return done.map_err(StoreError::or_in_the_way),
         }
+        pause = PAUSE_MAX.min(pause * 2);
     }
     attempt().await.map_err(StoreError::or_in_the_way)
 }
@@ -296,5 +295,41 @@ impl Selection {
     /// How many leads it holds in all.
     pub(super) fn len(&self) -> usize {
         self.leads.len() + self.unconfirmed.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// P7: a race is run three times at most, a little apart, and who lost them all hears that nothing was done.
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_race_is_run_again() {
+        let start = tokio::time::Instant::now();
+        let mut runs = Vec::new();
+        let lost = retrying(|| {
+            runs.push(start.elapsed());
+            async { Err::<(), _>(StoreError::Contended) }
+        });
+        assert!(matches!(lost.await, Err(StoreError::Contended)));
+        let [first, second, third] = runs[..] else {
+            panic!("{runs:?}")
+        };
+        // The clock of the runtime counts in milliseconds.
+        let grain = Duration::from_millis(1);
+        assert_eq!(first, Duration::ZERO);
+        assert!((PAUSE / 2..=PAUSE + grain).contains(&second), "{runs:?}");
+        let soon = second + PAUSE..=second + PAUSE * 2 + grain;
+        assert!(soon.contains(&third), "{runs:?}");
+    }
+
+    /// P7: those who met once do not all wait as long.
+    #[test]
+    fn pauses_differ() {
+        let pauses: HashSet<_> = (0..32).map(|_| jittered(PAUSE)).collect();
+        assert!(pauses.len() > 1);
+        assert!(pauses.iter().all(|it| (PAUSE / 2..=PAUSE).contains(it)));
     }
 }

@@ -61,7 +61,6 @@ pub use self::{
     feed::Acknowledgement,
     lookup::{STEP as INDEX_STEP, TAIL_MAX},
     open::{MirrorOptions, OpenOptions, open},
-    postgres::CONNECTIONS_MIN,
     residue::CleanUp,
     rights::{
         Amend, Amended, Candidate, Closed, Disclosure, Erasure, ErasureOrder, Export, Judge,

@@ -66,7 +66,7 @@ pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct OpenOptions {
     /// Where it is.
     pub url: StoreUrl,
-    /// Most connections on PostgreSQL, at least [`super::CONNECTIONS_MIN`].
+    /// Most connections on PostgreSQL. Fewer than 10 are 10.
     pub connections_max: u32,
     /// Tells the time.
     pub clock: SharedClock,

@@ -5,13 +5,7 @@
 //! is closed, not used again. A server that answers and takes no writes (a standby, or the primary that was one before a
 //! switchover) is as bad as none: no connection to one leaves the pool.
 
-use std::{
-    io,
-    net::IpAddr,
-    str::FromStr as _,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{io, net::IpAddr, str::FromStr as _, time::Duration};
 
 use sqlx::{
     ConnectOptions as _, Executor, PgConnection, PgPool, Postgres,
@@ -27,6 +21,7 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The same for the question whether a connection may be used.
 const PROBE_MAX: Duration = Duration::from_secs(1);
+
 /// Of each session. They override what the URL says.
 const SETTINGS: [(&str, &str); 10] = [
     // A writer that stalls with the head locked is ended first, then those that wait for it give up, then
@@ -81,7 +76,7 @@ fn is_on_this_machine(options: &PgConnectOptions) -> bool {
 }
 
 /// The fewest connections that can be shared out.
-pub const CONNECTIONS_MIN: u32 = 10;
+const CONNECTIONS_MIN: u32 = 10;
 
 /// How a replica's connections are shared out: whoever is slow, or waits for a lock, keeps nobody else from them.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +92,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Of so many connections; one of them listens.
+    /// Of so many connections, of which one listens. Fewer than 10 are 10.
     pub(super) fn of(connections_max: u32) -> Self {
         let max = connections_max.max(CONNECTIONS_MIN);
         let (intake, owed, vital) = (4, max / 5, (max / 10).max(2));
@@ -127,23 +122,10 @@ pub(super) fn lazy_pool(connect: &PgConnectOptions, connections_max: u32) -> PgP
 }
 
 fn shared_options(connections_max: u32) -> PgPoolOptions {
-    let silence = Silence::default();
     pool_options(connections_max)
         .max_lifetime(Duration::from_mins(10))
         .idle_timeout(Duration::from_mins(2))
-        .before_acquire(move |connection, metadata| {
-            let silence = silence.clone();
-            Box::pin(async move {
-                if silence.began_after(metadata.idle_for) {
-                    return Ok(false);
-                }
-                let usable = is_primary(connection).await;
-                if usable.is_err() {
-                    silence.begins();
-                }
-                usable
-            })
-        })
+        .before_acquire(|connection, _| Box::pin(is_primary(connection)))
 }
 
 /// A listener to this channel, on a connection of its own: it is given up as a whole, and nothing waits for it.
@@ -197,23 +179,6 @@ pub(super) async fn in_time<T>(
         let error = io::Error::new(io::ErrorKind::TimedOut, "PostgreSQL did not answer in time");
         Err(error.into())
     })
-}
-
-/// When an idle connection last did not answer. The others that have been idle since before go the same way, most
-/// likely, and each would take its time to show it.
-#[derive(Clone, Default)]
-struct Silence(Arc<Mutex<Option<Instant>>>);
-
-impl Silence {
-    fn begins(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Whether it was noticed while a connection was idle that is so for this long.
-    fn began_after(&self, idle_for: Duration) -> bool {
-        let began = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        began.is_some_and(|began| began.elapsed() < idle_for)
-    }
 }
 
 #[cfg(test)]

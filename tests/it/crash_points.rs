@@ -15,7 +15,7 @@ use lead_intake::pb::{
 };
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    process::Child,
     time::timeout,
 };
 use tonic::{
@@ -26,11 +26,9 @@ use tonic::{
 use crate::{
     rights,
     steps::erasure,
-    support::{binary, *},
+    support::{binary, strace, *},
 };
 
-/// The strace that `scripts/test` found or installed.
-const STRACE: &str = "LEAD_INTAKE_TEST_STRACE";
 /// Set by `.ci/soak`: every point, instead of some of the many writes.
 const EVERY_POINT: &str = "LEAD_INTAKE_TEST_EVERY_POINT";
 /// The longest that a start, or a call, may take on a machine that does much else.
@@ -117,18 +115,11 @@ impl Doomed {
     /// Starts the server, to be killed at the `point`th of these calls of one of its threads. `None`: it was killed
     /// before it listened.
     async fn start(place: &Place, call: &str, point: usize) -> Option<Self> {
-        let strace = std::env::var(STRACE).expect("run the tests by scripts/test");
-        let mut child = Command::new(strace)
-            .args([
-                "-f",
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                &format!("trace={call}"),
-            ])
-            .args(["-e", &format!("inject={call}:signal=KILL:when={point}")])
-            .arg(env!("CARGO_BIN_EXE_lead-intake"))
+        let killed = [
+            &*format!("trace={call}"),
+            &*format!("inject={call}:signal=KILL:when={point}"),
+        ];
+        let mut child = strace::command(&place.envs(), &killed, &[])
             .args([
                 "serve",
                 "--listen",
@@ -138,11 +129,9 @@ impl Doomed {
                 "--data-dir",
             ])
             .arg(place.dir.path())
-            .envs(place.envs())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -176,14 +165,8 @@ impl Doomed {
 
     /// Stops it gently; gives whether it came to its end by itself.
     async fn stop(mut self) -> bool {
-        // strace hands a signal on to nobody: its child is asked.
-        let strace = self.child.id().expect("it runs");
-        let children = format!("/proc/{strace}/task/{strace}/children");
-        let child = fs::read_to_string(children).unwrap_or_default();
-        // None, if it came to its end before it was asked.
-        if let Ok(child) = child.trim().parse() {
-            binary::send_signal(child, "TERM").await;
-        }
+        // It may have come to its end before it is asked.
+        strace::ask_to_stop(&self.child).await;
         let ended = timeout(PATIENCE, self.child.wait())
             .await
             .expect("it does not end")

@@ -1,6 +1,7 @@
 //! D6, D7: a disk that is full, and one that may only be read, under the real program.
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs the tests")]
 
-use std::os::unix::fs::MetadataExt as _;
+use std::{os::unix::fs::MetadataExt as _, time::Instant};
 
 use lead_intake::pb::{
     self, CleanUp, RestrictionReason, crm_service_client::CrmServiceClient,
@@ -129,8 +130,13 @@ async fn d6_a_full_disk_lets_erasures_go_on() {
     }
     let restricted = service.submit("restricted@example.no").await.unwrap();
 
+    let filled = Instant::now();
     disk.fill();
     service.is_ready(false).await;
+    println!(
+        "D6: not ready {:?} after the disk was full",
+        filled.elapsed()
+    );
     service.takes_no_forms().await;
     service.reads().await;
     service.erases("erased@example.no").await;
@@ -151,8 +157,10 @@ async fn d6_a_full_disk_lets_erasures_go_on() {
     service.takes_no_forms().await;
     service.erases("later@example.no").await;
 
+    let freed = Instant::now();
     disk.free();
     service.is_ready(true).await;
+    println!("D6: ready {:?} after there was room", freed.elapsed());
     assert_eq!(service.ballast(), BALLAST);
     service.submit("new@example.no").await.unwrap();
     for (who, leads) in [("erased", 0), ("later", 0), ("restricted", 1), ("new", 1)] {

@@ -2,9 +2,7 @@
 
 use lead_intake::pb;
 use tonic::{Code, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::{raw::Raw, steps::*, support::*};
 
@@ -222,11 +220,7 @@ on_both! {
         let replica = world.start().await;
         submit_mail(&replica, "kari@example.no").await;
         let ids = leads_to_act_on(&replica).await;
-        let is_serving = async |expected| {
-            let mut health = HealthClient::new(replica.channel());
-            let status = health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status();
-            (status == expected).then_some(())
-        };
+        let is_serving = async |expected| (replica.health().await == expected).then_some(());
         eventually(async || is_serving(ServingStatus::Serving).await).await;
         let before = state(&world).await;
         let blocks = block_mirror(&world);

@@ -5,59 +5,70 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lead_intake::pb::{self, intake_service_client::IntakeServiceClient};
 use tokio::{sync::mpsc, task::JoinSet};
 use tonic::{Code, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::{
     raw::Raw,
-    steps::{erasure, pull, pull_all, submit_mail, verify},
+    steps::{erasure, pull, pull_all, submit_mail, submit_until_stored, verify},
     support::{cluster::Cluster, deaf_proxy::DeafProxy, pki::Authority, *},
 };
 
 const CLIENTS: usize = 16;
+/// Leads by which a rate is taken.
+const SAMPLE: usize = 300;
 
-/// What one client did: its leads' identifiers, and how often each error came.
+/// What one client did.
 #[derive(Default)]
 struct Journal {
-    stored: Vec<String>,
+    /// Its leads' identifiers, and when each was acknowledged.
+    stored: Vec<(String, Instant)>,
+    /// How often each error came.
     errors: BTreeMap<(i32, String), usize>,
+    /// The longest wait for one.
+    longest: Duration,
 }
 
 impl Journal {
+    async fn submit(
+        &mut self,
+        intake: &mut IntakeServiceClient<Caller>,
+        form: &pb::SubmitLeadRequest,
+    ) {
+        let mut asked = Instant::now();
+        let lead = submit_until_stored(intake, form, |status| {
+            assert!(may_be_tried_again(status), "{status:?}");
+            let error = (status.code() as i32, reason(status));
+            *self.errors.entry(error).or_default() += 1;
+            self.longest = self.longest.max(asked.elapsed());
+            asked = Instant::now();
+        });
+        self.stored.push((lead.await, Instant::now()));
+    }
+
     fn add(&mut self, other: Self) {
         self.stored.extend(other.stored);
         for (error, times) in other.errors {
             *self.errors.entry(error).or_default() += times;
         }
+        self.longest = self.longest.max(other.longest);
     }
-}
 
-/// Submits a form under one key until it is stored, however often it fails in a way that may be tried again.
-async fn submit_until_stored(
-    intake: &mut IntakeServiceClient<Caller>,
-    form: &pb::SubmitLeadRequest,
-    journal: &mut Journal,
-) {
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    loop {
-        pause.tick().await;
-        match intake.submit_lead(form.clone()).await {
-            Ok(stored) => return journal.stored.push(stored.into_inner().lead_id),
-            Err(status) => {
-                assert!(may_be_tried_again(&status), "{status:?}");
-                let error = (status.code() as i32, reason(&status));
-                *journal.errors.entry(error).or_default() += 1;
-            }
-        }
+    /// Leads acknowledged in a second of this time.
+    fn rate(&self, (start, end): (Instant, Instant)) -> f64 {
+        let stored = self
+            .stored
+            .iter()
+            .filter(|(_, at)| (start..end).contains(at));
+        let stored = u32::try_from(stored.count()).unwrap();
+        f64::from(stored) / (end - start).as_secs_f64()
     }
 }
 
@@ -69,15 +80,18 @@ fn may_be_tried_again(status: &Status) -> bool {
 /// Clients that submit one lead after the other until they are told to stop.
 struct Load {
     stopping: Arc<AtomicBool>,
+    stored: Arc<AtomicUsize>,
     clients: JoinSet<Journal>,
 }
 
 impl Load {
     fn start(replica: &Replica) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
+        let stored = Arc::new(AtomicUsize::new(0));
         let mut clients = JoinSet::new();
         for client in 0..CLIENTS {
-            let (mut intake, stopping) = (replica.intake(), stopping.clone());
+            let (mut intake, stopping, stored) =
+                (replica.intake(), stopping.clone(), stored.clone());
             clients.spawn(async move {
                 let mut journal = Journal::default();
                 for number in 0.. {
@@ -85,12 +99,28 @@ impl Load {
                         break;
                     }
                     let form = form("Kari", &format!("load-{client}-{number}@example.no"));
-                    submit_until_stored(&mut intake, &form, &mut journal).await;
+                    journal.submit(&mut intake, &form).await;
+                    stored.fetch_add(1, Ordering::Relaxed);
                 }
                 journal
             });
         }
-        Self { stopping, clients }
+        Self {
+            stopping,
+            stored,
+            clients,
+        }
+    }
+
+    /// Waits until so many leads more are stored; gives the time it took.
+    async fn goes_on(&self) -> (Instant, Instant) {
+        let (start, before) = (Instant::now(), self.stored.load(Ordering::Relaxed));
+        eventually(async || {
+            let now = self.stored.load(Ordering::Relaxed);
+            (now >= before + SAMPLE).then_some(())
+        })
+        .await;
+        (start, Instant::now())
     }
 
     async fn stop(self) -> Journal {
@@ -104,26 +134,18 @@ impl Load {
 }
 
 /// Every acknowledged lead is in the feed, once, and nothing else is.
-async fn assert_told(test: &str, replica: &Replica, journal: &Journal) {
-    println!(
-        "{test}: {} stored, errors {:?}",
-        journal.stored.len(),
-        journal.errors
-    );
+async fn assert_told(replica: &Replica, journal: &Journal) {
     let (changes, _) = pull_all(&mut replica.crm(), "", 1000).await;
     let told: HashSet<&String> = changes.iter().map(|change| &change.lead_id).collect();
     assert_eq!(told.len(), changes.len(), "a lead was told twice");
-    assert_eq!(told, journal.stored.iter().collect());
+    assert_eq!(told, journal.stored.iter().map(|(id, _)| id).collect());
     verify(replica).await;
 }
 
-async fn is_ready(replica: &Replica) -> bool {
-    let mut health = HealthClient::new(replica.channel());
-    let request = HealthCheckRequest {
-        service: String::new(),
-    };
-    let answer = health.check(request).await;
-    answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+/// Why the world's store is not opened.
+async fn refusal(world: &World) -> String {
+    let opened = world.try_open(None).await;
+    opened.map(drop).unwrap_err().to_string()
 }
 
 /// P3, P4: a database that is cut off without a word holds no call, no writer and no listener for longer than the limits
@@ -138,7 +160,8 @@ async fn a_database_that_falls_silent_holds_nobody() {
     let load = Load::start(&replica);
     let mut journal = Journal::default();
     let first = form("Kari", "first@example.no");
-    submit_until_stored(&mut replica.intake(), &first, &mut journal).await;
+    journal.submit(&mut replica.intake(), &first).await;
+    let silent = Instant::now();
     proxy.falls_silent();
     let form = form("Kari", "unknown@example.no");
     let nobody = erasure("nobody@example.no");
@@ -152,17 +175,29 @@ async fn a_database_that_falls_silent_holds_nobody() {
         let status = failed.unwrap_err();
         assert_eq!(reason(&status), "STORE_UNAVAILABLE", "{status:?}");
     }
-    eventually(async || (!is_ready(&replica).await).then_some(())).await;
+    eventually(async || (replica.health().await == ServingStatus::NotServing).then_some(())).await;
+    println!(
+        "P4: not ready {:?} after the silence began",
+        silent.elapsed()
+    );
+    let healed = Instant::now();
     proxy.hears_again();
-    eventually(async || is_ready(&replica).await.then_some(())).await;
-    submit_until_stored(&mut intake, &form, &mut journal).await;
+    eventually(async || (replica.health().await == ServingStatus::Serving).then_some(())).await;
+    journal.submit(&mut intake, &form).await;
+    let back = healed.elapsed();
     privacy.erase_subject(nobody).await.unwrap();
     // A second listener: the first hangs on a connection that nobody will ever hear of again.
     let listeners = "SELECT count(*) FROM pg_stat_activity \
                      WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     eventually(async || (raw.numbers(listeners).await == [2]).then_some(())).await;
     journal.add(load.stop().await);
-    assert_told("silence", &replica, &journal).await;
+    println!(
+        "P3: {} stored, errors {:?}, the latest after {:?}; stored again {back:?} after the silence",
+        journal.stored.len(),
+        journal.errors,
+        journal.longest
+    );
+    assert_told(&replica, &journal).await;
     raw.close().await;
     replica.stop().await;
 }
@@ -231,7 +266,7 @@ async fn p6_a_crm_that_waits_keeps_nobody_else_waiting() {
         .erase_subject(erasure("before@example.no"))
         .await;
     assert_eq!(erased.unwrap().into_inner().leads.len(), 1);
-    assert!(is_ready(&replica).await);
+    assert_eq!(replica.health().await, ServingStatus::Serving);
     stopping.store(true, Ordering::Relaxed);
     holder.execute("ROLLBACK").await;
     pulls.join_all().await;
@@ -249,14 +284,25 @@ async fn p1_postgresql_restarts_immediately() {
     let world = World::at(&cluster.url("leads")).await;
     let replica = world.start().await;
     let load = Load::start(&replica);
-    let mut journal = Journal::default();
+    let (mut journal, before) = (Journal::default(), load.goes_on().await);
+    let mut back = Duration::ZERO;
     for round in 0..10 {
         cluster.restart_immediately().await;
+        let answers = Instant::now();
         let form = form("Ola", &format!("round-{round}@example.no"));
-        submit_until_stored(&mut replica.intake(), &form, &mut journal).await;
+        journal.submit(&mut replica.intake(), &form).await;
+        back = back.max(answers.elapsed());
     }
+    let after = load.goes_on().await;
     journal.add(load.stop().await);
-    assert_told("P1", &replica, &journal).await;
+    println!(
+        "P1: {} stored, errors {:?}; stored again {back:?} after it answered (worst); {:.0}/s before, {:.0}/s after",
+        journal.stored.len(),
+        journal.errors,
+        journal.rate(before),
+        journal.rate(after)
+    );
+    assert_told(&replica, &journal).await;
     let unavailable = (Code::Unavailable as i32, "STORE_UNAVAILABLE".to_owned());
     assert!(journal.errors.keys().all(|error| *error == unavailable));
     replica.stop().await;
@@ -279,33 +325,79 @@ async fn p2_a_switchover_to_the_standby() {
     let replica = world.start().await;
     let load = Load::start(&replica);
     let (mut intake, mut journal) = (replica.intake(), Journal::default());
-    let before = form("Ola", "before@example.no");
-    submit_until_stored(&mut intake, &before, &mut journal).await;
+    let before = load.goes_on().await;
     primary
         .execute("ALTER SYSTEM SET default_transaction_read_only = on")
         .await;
     primary.execute("SELECT pg_reload_conf()").await;
     standby.execute("SELECT pg_promote()").await;
+    let promoted = Instant::now();
     proxy.leads_to(standby.address);
-    // Each client goes on, so each connection has moved.
-    let after = form("Ola", "after@example.no");
-    submit_until_stored(&mut intake, &after, &mut journal).await;
+    journal
+        .submit(&mut intake, &form("Ola", "after@example.no"))
+        .await;
+    let back = promoted.elapsed();
+    let after = load.goes_on().await;
     journal.add(load.stop().await);
-    assert_told("P2", &replica, &journal).await;
-    // A start that is led to a standby says so.
+    println!(
+        "P2: {} stored, errors {:?}; stored again {back:?} after the promotion; {:.0}/s before, {:.0}/s after",
+        journal.stored.len(),
+        journal.errors,
+        journal.rate(before),
+        journal.rate(after)
+    );
+    assert_told(&replica, &journal).await;
     world.url = primary.url("leads").parse().unwrap();
-    let told = world
-        .try_open(None)
-        .await
-        .map(drop)
-        .unwrap_err()
-        .to_string();
+    let told = refusal(&world).await;
     assert!(told.contains("the URL must lead to the primary"), "{told}");
     replica.stop().await;
 }
 
+/// D11, D12: what a replica does to the schema may take its time, and who comes meanwhile waits for it: longer than any
+/// statement of a call may take, and then goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn d12_a_start_waits_for_another_that_migrates() {
+    let world = World::new(Backend::Postgres).await;
+    let (mut holder, mut raw) = (Raw::open(&world).await, Raw::open(&world).await);
+    holder.execute("BEGIN").await;
+    // As the other one has it while it migrates.
+    holder
+        .execute("LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE")
+        .await;
+    let starting = async {
+        world
+            .try_open(None)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    let releasing = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > '5 s'";
+        eventually(async || (raw.numbers(waits).await == [1]).then_some(())).await;
+        holder.execute("ROLLBACK").await;
+    };
+    let (started, ()) = tokio::join!(starting, releasing);
+    assert_eq!(started, Ok(()));
+    holder.close().await;
+    raw.close().await;
+}
+
+/// D12: of replicas that come first at the same time one makes the schema, and all of them start.
+#[tokio::test(flavor = "multi_thread")]
+async fn d12_replicas_that_come_first_together() {
+    let mut world = World::new(Backend::Postgres).await;
+    world.url = new_postgres_database().await.parse().unwrap();
+    let (one, other, third) = tokio::join!(world.open(), world.open(), world.open());
+    assert_eq!(one.store_id(), other.store_id());
+    assert_eq!(one.store_id(), third.store_id());
+    for store in [one, other, third] {
+        store.close().await;
+    }
+}
+
 /// `sslmode=verify-full`: a server is talked to if the authority that the URL names signed its certificate for the name
-/// that the URL has, and otherwise not a password is sent. The text says which part of the URL to look at.
+/// that the URL has. The text says which part of the URL to look at.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_named_server_of_the_named_authority_is_talked_to() {
     let dir = tempfile::tempdir().unwrap();
@@ -333,12 +425,7 @@ async fn only_the_named_server_of_the_named_authority_is_talked_to() {
         ("no TLS", verified(&plain, "localhost", &ours)),
     ] {
         world.url = url.parse().unwrap();
-        let told = world
-            .try_open(None)
-            .await
-            .map(drop)
-            .unwrap_err()
-            .to_string();
+        let told = refusal(&world).await;
         assert!(told.contains("sslmode and sslrootcert"), "{case}: {told}");
     }
     replica.stop().await;

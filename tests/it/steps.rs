@@ -1,7 +1,10 @@
 //! Steps that several tests take: submit, pull, erase, read the ledger.
 
+use std::time::Duration;
+
 use lead_intake::pb::{
-    self, crm_service_client::CrmServiceClient, ledger_service_client::LedgerServiceClient,
+    self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
+    ledger_service_client::LedgerServiceClient,
 };
 use tonic::Status;
 
@@ -21,6 +24,27 @@ pub async fn submit(replica: &Replica, form: pb::SubmitLeadRequest) -> String {
 /// Submits a lead of this mailbox.
 pub async fn submit_mail(replica: &Replica, email: &str) -> String {
     submit(replica, form("Kari Nordmann", email)).await
+}
+
+/// Submits under one key until it is stored, as a client should; each error goes to `refused`, which fails the test if it
+/// is none that may be tried again. Gives the lead's identifier.
+pub async fn submit_until_stored(
+    intake: &mut IntakeServiceClient<Caller>,
+    form: &pb::SubmitLeadRequest,
+    mut refused: impl FnMut(&Status),
+) -> String {
+    let submitting = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            pause.tick().await;
+            match intake.submit_lead(form.clone()).await {
+                Ok(stored) => return stored.into_inner().lead_id,
+                Err(status) => refused(&status),
+            }
+        }
+    };
+    let stored = tokio::time::timeout(binary::PATIENCE, submitting).await;
+    stored.expect("never stored")
 }
 
 /// One page of the feed.

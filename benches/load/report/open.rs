@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
 use hdrhistogram::Histogram;
 use lead_intake::cli;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::{
         Options,
         overload::{Run, Step},
     },
-    cores, float,
+    cores, float, table,
 };
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -24,7 +24,7 @@ pub(crate) fn print_open(options: &Options, runs: &[Run]) -> anyhow::Result<()> 
     }
     for run in runs {
         cli::print(&format!("\n{}", run.subject))?;
-        cli::print(&table(run).to_string())?;
+        cli::print(&steps(run).to_string())?;
         for step in &run.steps {
             print_notes(step)?;
         }
@@ -70,10 +70,8 @@ fn print_notes(step: &Step) -> anyhow::Result<()> {
     ))
 }
 
-fn table(run: &Run) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+fn steps(run: &Run) -> Table {
+    let mut table = table(&[
         "step",
         "planned/s",
         "accepted/s",
@@ -90,9 +88,6 @@ fn table(run: &Run) -> Table {
         "PostgreSQL",
         "generator",
     ]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
     for step in &run.steps {
         table.add_row(row(run, step));
     }

@@ -9,9 +9,7 @@ use lead_intake::{
     store::{StoreError, Walk},
 };
 use tonic::{Code, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::{raw::Raw, steps::*, support::*};
 
@@ -52,12 +50,6 @@ fn correction(lead_id: &str, email: &str) -> pb::RectifyLeadRequest {
         expected_revision: 1,
         ..Default::default()
     }
-}
-
-async fn health(replica: &Replica) -> ServingStatus {
-    let asked = HealthCheckRequest::default();
-    let answer = HealthClient::new(replica.channel()).check(asked).await;
-    answer.unwrap().into_inner().status()
 }
 
 async fn find(replica: &Replica, email: &str) -> Result<Vec<String>, Status> {
@@ -107,13 +99,13 @@ on_both! {
             assert_eq!(refused(&answer.unwrap_err()), stale);
         }
         assert_eq!(ledger(&replica).await, before);
-        eventually(async || (health(&replica).await == ServingStatus::NotServing).then_some(())).await;
+        eventually(async || (replica.health().await == ServingStatus::NotServing).then_some(())).await;
         assert_eq!(get_lead(&mut replica.crm(), &id).await.unwrap().email, "kari@example.no");
 
         live.replace(ring(&first));
         assert_eq!(find(&replica, "kari@example.no").await.unwrap(), [&*id]);
         submit_mail(&replica, "per@example.no").await;
-        eventually(async || (health(&replica).await == ServingStatus::Serving).then_some(())).await;
+        eventually(async || (replica.health().await == ServingStatus::Serving).then_some(())).await;
         // And the old ring starts no more.
         let old = replica.store.check_keys(world.keys.facts()).await.unwrap_err();
         assert!(matches!(old, StoreError::MissingKey(..)), "{old:?}");

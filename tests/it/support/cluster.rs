@@ -21,6 +21,9 @@ const BIN: &str = "LEAD_INTAKE_TEST_POSTGRES_BIN";
 /// The words before a command that run it as PostgreSQL's user; empty if that is us.
 const AS: &str = "LEAD_INTAKE_TEST_POSTGRES_AS";
 
+/// The log of the run's own server, in a directory of PostgreSQL's user.
+const LOG: &str = "LEAD_INTAKE_TEST_POSTGRES_LOG";
+
 /// A running server; killed when dropped.
 pub struct Cluster {
     pub address: SocketAddr,
@@ -202,10 +205,12 @@ async fn put(file: &Path, content: &str) {
     done(write.env("CONTENT", content)).await;
 }
 
-/// A directory that belongs to PostgreSQL's user.
+/// A directory that belongs to PostgreSQL's user, in that of the run: so it goes with it, however the test ends.
 async fn make_dir() -> PathBuf {
-    let template = "/tmp/lead-intake-cluster.XXXXXXXX";
-    let mut mktemp = by_postgres("mktemp", &["-d", template]);
+    let log = std::env::var(LOG)
+        .unwrap_or_else(|_| panic!("{LOG} is not set: run the tests by scripts/test"));
+    let template = Path::new(&log).with_file_name("cluster.XXXXXXXX");
+    let mut mktemp = by_postgres("mktemp", &["-d", path(&template)]);
     let output = mktemp.stdout(Stdio::piped()).output().await.unwrap();
     assert!(output.status.success(), "mktemp failed");
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())

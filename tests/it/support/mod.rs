@@ -60,6 +60,9 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use uuid::Uuid;
 
 /// Where a world keeps its leads.
@@ -402,6 +405,13 @@ impl Replica {
 
     pub fn ledger(&self) -> LedgerServiceClient<Caller> {
         LedgerServiceClient::new(self.caller(self.token(Role::Auditor)))
+    }
+
+    /// What health says of the whole.
+    pub async fn health(&self) -> ServingStatus {
+        let asked = HealthCheckRequest::default();
+        let answer = HealthClient::new(self.channel()).check(asked).await;
+        answer.unwrap().into_inner().status()
     }
 
     pub fn caller(&self, token: &str) -> Caller {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::binary::{Binary, command_of, send_signal};
 
@@ -27,11 +27,19 @@ pub fn command(envs: &[(&str, &str)], expressions: &[&str], of: &[&Path]) -> Com
 
 /// Stops a server that runs under strace, gently; gives its exit code and its log.
 pub async fn stop(mut server: Binary) -> (Option<i32>, String) {
-    // strace hands a signal on to nobody: its child is asked.
-    let strace = server.child.id().expect("it runs");
-    let children = format!("/proc/{strace}/task/{strace}/children");
-    let child = std::fs::read_to_string(children).unwrap();
-    assert!(send_signal(child.trim().parse().unwrap(), "TERM").await);
+    assert!(ask_to_stop(&server.child).await, "it is gone");
     let code = server.end().await;
     (code, server.log())
+}
+
+/// Asks the program under this strace to stop; `false`: it came to its end before. strace hands a signal on to nobody, so its
+/// child is asked.
+pub async fn ask_to_stop(strace: &Child) -> bool {
+    let strace = strace.id().expect("it runs");
+    let children = format!("/proc/{strace}/task/{strace}/children");
+    let child = std::fs::read_to_string(children).unwrap_or_default();
+    match child.trim().parse() {
+        Ok(child) => send_signal(child, "TERM").await,
+        Err(_) => false,
+    }
 }
