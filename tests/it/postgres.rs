@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lead_intake::pb::{self, intake_service_client::IntakeServiceClient};
+use lead_intake::{
+    pb::{self, intake_service_client::IntakeServiceClient},
+    rpc::limits::Limits,
+    server::Parts,
+};
 use tokio::{sync::mpsc, task::JoinSet};
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -22,6 +26,8 @@ use crate::{
 };
 
 const CLIENTS: usize = 16;
+/// Calls of a CRM at once.
+const PULLS: usize = 40;
 /// Leads by which a rate is taken.
 const SAMPLE: usize = 300;
 
@@ -75,6 +81,15 @@ impl Journal {
 fn may_be_tried_again(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Aborted)
         || (status.code() == Code::ResourceExhausted && reason(status) == "QUEUE_FULL")
+}
+
+/// A replica whose clients may call as often as they can.
+async fn start(world: &World) -> Replica {
+    let limits = Limits {
+        client_rate: None,
+        ..Limits::default()
+    };
+    world.start_with(|parts| Parts { limits, ..parts }).await
 }
 
 /// Clients that submit one lead after the other until they are told to stop.
@@ -133,6 +148,46 @@ impl Load {
     }
 }
 
+/// More calls of a CRM than there are connections for them, each again as soon as it is answered.
+struct Pulls {
+    stopping: Arc<AtomicBool>,
+    refused: mpsc::Receiver<String>,
+    calls: JoinSet<()>,
+}
+
+impl Pulls {
+    fn start(replica: &Replica) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (tells, refused) = mpsc::channel(1);
+        let mut calls = JoinSet::new();
+        for _ in 0..PULLS {
+            let (mut crm, stopping, tells) = (replica.crm(), stopping.clone(), tells.clone());
+            calls.spawn(async move {
+                while !stopping.load(Ordering::Relaxed) {
+                    if let Err(status) = pull(&mut crm, "", 0).await {
+                        let _ = tells.try_send(reason(&status));
+                    }
+                }
+            });
+        }
+        Self {
+            stopping,
+            refused,
+            calls,
+        }
+    }
+
+    /// The reason of the first refusal.
+    async fn refused(&mut self) -> String {
+        self.refused.recv().await.unwrap()
+    }
+
+    async fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.calls.join_all().await;
+    }
+}
+
 /// Every acknowledged lead is in the feed, once, and nothing else is.
 async fn assert_told(replica: &Replica, journal: &Journal) {
     let (changes, _) = pull_all(&mut replica.crm(), "", 1000).await;
@@ -155,9 +210,10 @@ async fn a_database_that_falls_silent_holds_nobody() {
     let mut world = World::new(Backend::Postgres).await;
     let mut raw = Raw::open(&world).await;
     let proxy = DeafProxy::between(&mut world).await;
-    let replica = world.start().await;
-    // Two writers, of which each has a batch under way.
-    let load = Load::start(&replica);
+    let replica = start(&world).await;
+    // Each connection of the writers, and each of those that a CRM may have, has something under way.
+    let (load, pulls) = (Load::start(&replica), Pulls::start(&replica));
+    load.goes_on().await;
     let mut journal = Journal::default();
     let first = form("Kari", "first@example.no");
     journal.submit(&mut replica.intake(), &first).await;
@@ -185,6 +241,8 @@ async fn a_database_that_falls_silent_holds_nobody() {
     eventually(async || (replica.health().await == ServingStatus::Serving).then_some(())).await;
     journal.submit(&mut intake, &form).await;
     let back = healed.elapsed();
+    eventually(async || pull(&mut crm, "", 0).await.ok()).await;
+    pulls.stop().await;
     privacy.erase_subject(nobody).await.unwrap();
     // A second listener: the first hangs on a connection that nobody will ever hear of again.
     let listeners = "SELECT count(*) FROM pg_stat_activity \
@@ -206,7 +264,7 @@ async fn a_database_that_falls_silent_holds_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_is_not_to_be_had_is_contended() {
     let world = World::new(Backend::Postgres).await;
-    let replica = world.start().await;
+    let replica = start(&world).await;
     submit_mail(&replica, "before@example.no").await;
     let mut holder = Raw::open(&world).await;
     holder.execute("BEGIN").await;
@@ -235,9 +293,8 @@ async fn a_lock_that_is_not_to_be_had_is_contended() {
 /// P6: a CRM whose calls hold every connection they can get keeps forms, people's requests and health from none.
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_a_crm_that_waits_keeps_nobody_else_waiting() {
-    const CALLS: usize = 40;
     let world = World::new(Backend::Postgres).await;
-    let replica = world.start().await;
+    let replica = start(&world).await;
     pull(&mut replica.crm(), "", 0).await.unwrap();
     submit_mail(&replica, "before@example.no").await;
     let mut holder = Raw::open(&world).await;
@@ -245,21 +302,9 @@ async fn p6_a_crm_that_waits_keeps_nobody_else_waiting() {
     holder
         .execute("UPDATE consumer SET delivered = delivered")
         .await;
-    let stopping = Arc::new(AtomicBool::new(false));
-    let (told, mut hears) = mpsc::channel(1);
-    let mut pulls = JoinSet::new();
-    for _ in 0..CALLS {
-        let (mut crm, stopping, told) = (replica.crm(), stopping.clone(), told.clone());
-        pulls.spawn(async move {
-            while !stopping.load(Ordering::Relaxed) {
-                if let Err(status) = pull(&mut crm, "", 0).await {
-                    let _ = told.try_send(reason(&status));
-                }
-            }
-        });
-    }
+    let mut pulls = Pulls::start(&replica);
     // One that came too late for a connection has been told so: the others hold all there are, and more wait.
-    assert_eq!(hears.recv().await.unwrap(), "STORE_UNAVAILABLE");
+    assert_eq!(pulls.refused().await, "STORE_UNAVAILABLE");
     submit_mail(&replica, "meanwhile@example.no").await;
     let erased = replica
         .privacy()
@@ -267,9 +312,8 @@ async fn p6_a_crm_that_waits_keeps_nobody_else_waiting() {
         .await;
     assert_eq!(erased.unwrap().into_inner().leads.len(), 1);
     assert_eq!(replica.health().await, ServingStatus::Serving);
-    stopping.store(true, Ordering::Relaxed);
     holder.execute("ROLLBACK").await;
-    pulls.join_all().await;
+    pulls.stop().await;
     assert_eq!(pull_all(&mut replica.crm(), "", 0).await.0.len(), 2);
     holder.close().await;
     replica.stop().await;
@@ -282,7 +326,7 @@ async fn p1_postgresql_restarts_immediately() {
     let mut cluster = Cluster::start(&["fsync=off"]).await;
     cluster.execute("CREATE DATABASE leads").await;
     let world = World::at(&cluster.url("leads")).await;
-    let replica = world.start().await;
+    let replica = start(&world).await;
     let load = Load::start(&replica);
     let (mut journal, before) = (Journal::default(), load.goes_on().await);
     let mut back = Duration::ZERO;
@@ -322,7 +366,7 @@ async fn p2_a_switchover_to_the_standby() {
     primary.execute("SELECT pg_reload_conf()").await;
     let proxy = DeafProxy::start(primary.address).await;
     let mut world = World::at(&primary.url_at(proxy.address, "leads")).await;
-    let replica = world.start().await;
+    let replica = start(&world).await;
     let load = Load::start(&replica);
     let (mut intake, mut journal) = (replica.intake(), Journal::default());
     let before = load.goes_on().await;
@@ -412,7 +456,7 @@ async fn only_the_named_server_of_the_named_authority_is_talked_to() {
         format!("{url}?sslmode=verify-full&sslrootcert={}", ca.display())
     };
     let mut world = World::at(&verified(&cluster, "localhost", &ours)).await;
-    let replica = world.start().await;
+    let replica = start(&world).await;
     submit_mail(&replica, "kari@example.no").await;
     let mut raw = Raw::open(&world).await;
     let unprotected = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
