@@ -177,9 +177,7 @@ async fn d6_a_full_disk_lets_erasures_go_on() {
 async fn d7_on_a_read_only_disk_it_does_not_start() {
     let disk = SmallDisk::new("64m").await;
     OnDisk::start(&disk).await.stop().await;
-    let mount = disk.inside("");
-    let remount = ["-o", "remount,ro", mount.to_str().unwrap()];
-    assert!(disk.run("mount", &remount).await.status.success());
+    disk.becomes_read_only().await;
     let data = disk.inside(DATA);
     let serve = ["serve", "--listen", "127.0.0.1:0", "--admin-listen"];
     let serve = [

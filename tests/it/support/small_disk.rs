@@ -1,4 +1,5 @@
-//! A small disk of a test's own: a tmpfs that is mounted where nobody else sees it, and goes with the test.
+//! A small disk of a test's own: a tmpfs. Mounted where nobody else sees it, and gone with the test; or, on a machine that
+//! allows no such thing to its users (Ubuntu since 24.04), by whoever may mount.
 
 use std::{
     fs::File,
@@ -17,44 +18,56 @@ use super::binary::{Binary, PATIENCE, command_of};
 
 /// What a machine must allow.
 const NEEDED: &str = "this test mounts a small disk: it needs user namespaces, in which `unshare -rm mount -t tmpfs none \
-                      /mnt` works (Debian: sysctl kernel.unprivileged_userns_clone=1; a container: as root, with \
-                      --cap-add SYS_ADMIN --security-opt apparmor=unconfined)";
+                      /mnt` works (Debian: sysctl kernel.unprivileged_userns_clone=1), or root, or sudo without a password \
+                      (a container: as root, with --cap-add SYS_ADMIN --security-opt apparmor=unconfined)";
+/// Runs its arguments as root, or fails.
+const AS_ROOT: &str = r#"if [ "$(id -u)" -eq 0 ]; then exec "$@"; else exec sudo -n "$@"; fi"#;
 
 /// The disk, for as long as this is.
 pub struct SmallDisk {
-    /// Has the namespaces.
-    holder: Child,
+    /// Has the namespaces; none, if the disk is mounted for everybody.
+    holder: Option<Child>,
     dir: tempfile::TempDir,
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        if self.holder.is_none() {
+            let mut unmount = std::process::Command::new("sh");
+            let _ = unmount
+                .args(["-c", AS_ROOT, "sh", "umount", "--lazy"])
+                .arg(self.dir.path())
+                .status();
+        }
+    }
 }
 
 impl SmallDisk {
     /// A new one of this size, such as `64m`.
     pub async fn new(size: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let script =
-            r#"mount -t tmpfs -o "size=$1,mode=0700" small "$2" && echo mounted && exec cat"#;
-        let mut holder = Command::new("unshare")
-            .args(["-rm", "sh", "-c", script, "sh", size])
-            .arg(dir.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{NEEDED}: {error}"));
-        let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
-        let said = timeout(PATIENCE, lines.next_line()).await;
-        if said.expect("unshare hangs").unwrap().as_deref() != Some("mounted") {
-            let mut why = String::new();
-            let mut err = holder.stderr.take().unwrap();
-            err.read_to_string(&mut why).await.unwrap();
-            panic!("{NEEDED}: {why}");
+        match hold(size, dir.path()).await {
+            Ok(holder) => Self {
+                holder: Some(holder),
+                dir,
+            },
+            Err(why) => {
+                let script = r#"
+                    as_root=$1 options="size=$2,mode=0700,uid=$(id -u),gid=$(id -g)"
+                    exec sh -c "$as_root" sh mount -t tmpfs -o "$options" small "$3""#;
+                let mut mount = Command::new("sh");
+                mount.args(["-c", script, "sh", AS_ROOT, size]);
+                let mounted = mount.arg(dir.path()).output().await.unwrap();
+                let also = String::from_utf8_lossy(&mounted.stderr);
+                assert!(mounted.status.success(), "{NEEDED}: {why}{also}");
+                Self { holder: None, dir }
+            }
         }
-        Self { holder, dir }
     }
 
-    fn holder(&self) -> String {
-        self.holder.id().expect("it runs").to_string()
+    fn holder(&self) -> Option<String> {
+        let holder = self.holder.as_ref()?;
+        Some(holder.id().expect("it runs").to_string())
     }
 
     /// A path on the disk, as a program on it sees it.
@@ -64,16 +77,34 @@ impl SmallDisk {
 
     /// The same, as the test sees it.
     pub fn outside(&self, name: &str) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{}/root", self.holder()));
-        root.join(self.inside(name).strip_prefix("/").unwrap())
+        let inside = self.inside(name);
+        match self.holder() {
+            Some(holder) => {
+                let root = PathBuf::from(format!("/proc/{holder}/root"));
+                root.join(inside.strip_prefix("/").unwrap())
+            }
+            None => inside,
+        }
     }
 
     /// A program that sees the disk.
-    pub fn command(&self, program: &str) -> Command {
+    fn command(&self, program: &str) -> Command {
+        let Some(holder) = self.holder() else {
+            return command_of(Path::new(program), &[]);
+        };
         let mut command = command_of(Path::new("nsenter"), &[]);
-        command.args(["-t", &self.holder(), "-U", "-m", "--preserve-credentials"]);
+        command.args(["-t", &holder, "-U", "-m", "--preserve-credentials"]);
         command.arg(program);
         command
+    }
+
+    /// Mounts it anew, read-only.
+    pub async fn becomes_read_only(&self) {
+        let mut remount = self.command("sh");
+        remount.args(["-c", AS_ROOT, "sh", "mount", "-o", "remount,ro"]);
+        let remounted = remount.arg(self.dir.path()).output().await.unwrap();
+        let said = String::from_utf8_lossy(&remounted.stderr);
+        assert!(remounted.status.success(), "{said}");
     }
 
     /// The service, with its data directory on the disk.
@@ -108,4 +139,27 @@ impl SmallDisk {
     pub fn free(&self) {
         std::fs::remove_file(self.outside("filler")).unwrap();
     }
+}
+
+/// Mounts a disk in namespaces of their own; gives who has them, or why that cannot be done.
+async fn hold(size: &str, dir: &Path) -> Result<Child, String> {
+    let script = r#"mount -t tmpfs -o "size=$1,mode=0700" small "$2" && echo mounted && exec cat"#;
+    let mut holder = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, "sh", size])
+        .arg(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let said = timeout(PATIENCE, lines.next_line()).await;
+    if said.expect("unshare hangs").unwrap().as_deref() == Some("mounted") {
+        return Ok(holder);
+    }
+    let mut why = String::new();
+    let mut err = holder.stderr.take().unwrap();
+    err.read_to_string(&mut why).await.unwrap();
+    Err(why)
 }
