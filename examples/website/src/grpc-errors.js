@@ -11,6 +11,9 @@ const messages = loadSync(fileURLToPath(new URL('google-rpc.proto', import.meta.
 // Either it surely did not happen, or that is not known: the same message may be sent again later.
 const TRY_AGAIN = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED', 'ABORTED', 'CANCELLED']);
 
+// What the library makes of an answer that ends in the middle. Each error of the service's own has a reason besides.
+const CUT_OFF = new Set(['UNAVAILABLE', 'CANCELLED', 'UNKNOWN', 'INTERNAL']);
+
 export class LeadIntakeError extends Error {
   constructor(code, reason, violations) {
     super([code, reason].filter(Boolean).join(' '));
@@ -20,6 +23,7 @@ export class LeadIntakeError extends Error {
     /** What is wrong, by field: { email: 'EMAIL_INVALID' }. Empty unless the input was bad. */
     this.violations = violations;
     this.tryAgain = TRY_AGAIN.has(code);
+    this.isCutOff = CUT_OFF.has(code) && !reason;
   }
 }
 

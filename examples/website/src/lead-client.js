@@ -30,16 +30,24 @@ export function makeLeadClient({ url, token, plaintext = false }) {
     'grpc.max_receive_message_length': ANSWER_BYTES_MAX,
   });
 
-  const call = (method, request, patienceMs = PATIENCE_MS) => new Promise((resolve, reject) => {
+  const once = (method, request, deadline) => new Promise((resolve, reject) => {
     // waitForReady: a service that is starting is waited for, within the deadline.
     const metadata = new grpc.Metadata({ waitForReady: true });
     metadata.set('authorization', `Bearer ${token}`);
-    const options = { deadline: Date.now() + patienceMs };
-    service[method](request, metadata, options, (error, answer) => {
+    service[method](request, metadata, { deadline }, (error, answer) => {
       if (error) reject(toLeadIntakeError(error));
       else resolve(answer);
     });
   });
+
+  // The policy tries again until an answer begins. A service that is killed then leaves half of one: once more.
+  const call = async (method, request, patienceMs = PATIENCE_MS) => {
+    const deadline = Date.now() + patienceMs;
+    return once(method, request, deadline).catch((error) => {
+      if (!error.isCutOff) throw error;
+      return once(method, request, deadline);
+    });
+  };
 
   return {
     submitLead: (lead) => call('SubmitLead', lead),

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http2';
 import { test } from 'node:test';
 import { makeLeadClient } from '../src/lead-client.js';
 import { makeNotices } from '../src/notices.js';
@@ -15,6 +17,32 @@ import { nb } from '../src/texts/nb.js';
 test('both languages have the same texts', () => {
   const shape = (value) => (value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shape(inner)])) : typeof value);
   assert.deepEqual(shape(en), shape(nb));
+});
+
+/** A service that dies with its answer half said is asked once more, with the same message; then it is away. */
+test('half an answer', async (t) => {
+  let asked = [];
+  let halves = 1;
+  const server = createServer();
+  server.on('stream', async (stream) => {
+    const chunks = await stream.toArray();
+    asked.push(Buffer.concat(chunks).toString('hex'));
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    if (asked.length > halves) return stream.end(Buffer.alloc(5)); // an empty message
+    stream.write(Buffer.alloc(1));
+    return setImmediate(() => stream.session.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = makeLeadClient({ url: `http://127.0.0.1:${server.address().port}`, token: 'a' });
+  t.after(() => { client.close(); server.close(); });
+  await client.submitLead({ request_id: 'the key of the form' });
+  assert.equal(asked.length, 2);
+  assert.equal(asked[0], asked[1]);
+  [asked, halves] = [[], Infinity];
+  await assert.rejects(client.submitLead({ request_id: 'the key of the form' }), { tryAgain: true });
+  assert.equal(asked.length, 2);
 });
 
 /** A link of an older key works until the key is taken away; one for another purpose never does. */
