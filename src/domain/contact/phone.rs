@@ -111,9 +111,9 @@ impl Phone {
     /// The number that these keys reach from this region, if it is a valid one.
     fn dial(keys: &str, region: Region) -> Option<Self> {
         let phone = Self::valid(keys, region)?;
-        // Of a Norwegian number dialled in Norway, as most are, all digits are in both forms: there is
-        // nothing to read differently the second time.
-        if phone.0.strip_prefix("+47") == Some(keys) {
+        // Of a Norwegian number dialled in Norway, as most are, all digits are in both forms, and of one in
+        // E.164 both are the same: there is nothing to read differently the second time.
+        if phone.0 == keys || phone.0.strip_prefix("+47") == Some(keys) {
             return Some(phone);
         }
         // Only a form that reads back as itself can be stored and looked up. None of 169,063 valid
