@@ -6,16 +6,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.js';
 import { peersElsewhere } from './network.js';
 import { start } from './processes.js';
 
 const EXAMPLE = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = process.env.LEAD_INTAKE;
-const QUIET = [
-  '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic',
-  '--disable-gpu', '--disable-lcd-text', ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
-];
 
 export async function makeWorld({ siteEnv = {} } = {}) {
   const dir = mkdtempSync(path.join(tmpdir(), 'lead-intake-website.'));
@@ -49,8 +45,7 @@ export async function makeWorld({ siteEnv = {} } = {}) {
 
   await world.serve();
   await world.startSite();
-  // A fresh profile each time; names of other hosts lead nowhere.
-  world.browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: [...QUIET, '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'] });
+  world.browser = await launch();
 
   world.page = async (options = {}) => {
     const context = await world.browser.newContext({ viewport: { width: 1120, height: 900 }, ...options });
