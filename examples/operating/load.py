@@ -3,7 +3,7 @@
 `load.py TARGET TOKENS STUBS POLICY STATE` submits through TARGET until SIGTERM, counts in the file STATE what was
 acknowledged, and then checks three promises: no call failed, every acknowledged lead is in the feed exactly once, and
 the follower missed none. The names and addresses are made up, one for each form, so that a lead that was stored twice
-shows.
+shows. Now and then one is mistyped, and must be refused.
 
 The retry policy does the retrying, but for two things. A stream is meant to end now and then: the follower goes on from
 its last cursor. And a replica that dies between the beginning and the end of an answer leaves half of one, which no
@@ -30,6 +30,10 @@ FORMS_AT_ONCE = 8
 """Forms that are submitted at the same time."""
 PAUSE_SECONDS = 0.005
 """Between two forms of one caller: a load, not a benchmark."""
+MISTYPED_EVERY = 20
+"""One form in so many has an address that is none."""
+ACKNOWLEDGE_SECONDS = 1.0
+"""Between two acknowledgements of a CRM that stores first what it was given."""
 CALL_SECONDS = 20.0
 """How long a caller is willing to wait for an answer, retries included."""
 CATCH_UP_SECONDS = 60.0
@@ -48,6 +52,8 @@ class Seen:
     """Lead by the address of its form."""
     failed: list[str] = field(default_factory=list)
     """Calls that failed after all their retries: codes and constant texts."""
+    refused: int = 0
+    """Forms that were mistyped, and refused."""
     halves: int = 0
     """Answers that broke off in the middle."""
     followed: Counter[str] = field(default_factory=Counter)
@@ -78,6 +84,8 @@ class Callers:
         self.intake_token = bearer(tokens / "intake")
         self.crm_token = bearer(tokens / "crm")
         self.seen = Seen()
+        self.cursor = ""
+        """Up to where the follower has been given the feed."""
         self.stopping = asyncio.Event()
 
     async def notice_version(self) -> str:
@@ -90,7 +98,8 @@ class Callers:
         number = 0
         while not self.stopping.is_set():
             number += 1
-            address = f"form-{caller}-{number}@example.no"
+            mistyped = number % MISTYPED_EVERY == 0
+            address = f"form-{caller}-{number}" + ("" if mistyped else "@example.no")
             request = self.intake_pb2.SubmitLeadRequest(
                 request_id=str(uuid.uuid4()),
                 name="Kari Nordmann",
@@ -101,8 +110,13 @@ class Callers:
             try:
                 answer = await self.submit(request)
                 self.seen.acknowledged[address] = answer.lead_id
+                if mistyped:
+                    self.seen.failed.append("a mistyped form was taken")
             except grpc.aio.AioRpcError as error:
-                self.seen.failed.append(f"{error.code().name}: {error.details()}")
+                if mistyped and error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+                    self.seen.refused += 1
+                else:
+                    self.seen.failed.append(f"{error.code().name}: {error.details()}")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def submit(self, request: SubmitLeadRequest) -> SubmitLeadResponse:
@@ -117,23 +131,39 @@ class Callers:
 
     async def follow(self) -> None:
         """Follows the feed for ever; where a stream ends, the next one goes on."""
-        cursor = ""
         while True:
-            request = self.crm_pb2.StreamLeadsRequest(cursor=cursor, follow=True)
+            request = self.crm_pb2.StreamLeadsRequest(cursor=self.cursor, follow=True)
             try:
                 async for page in self.crm.StreamLeads(request, metadata=self.crm_token):
                     self.seen.followed.update(change.lead.email for change in page.changes)
-                    cursor = page.next_cursor
+                    self.cursor = page.next_cursor
                 self.seen.stream_ends["OK"] += 1
             except grpc.aio.AioRpcError as error:
                 self.seen.stream_ends[f"{error.code().name}: {error.details()}"] += 1
                 if error.code() not in STREAM_ENDS:
                     raise
 
-    async def pull_everything(self) -> Counter[str]:
-        """The whole feed, page by page: the leads by the address of their form."""
+    async def acknowledge(self) -> None:
+        """Acknowledges what the follower has, for ever."""
+        while True:
+            await asyncio.sleep(ACKNOWLEDGE_SECONDS)
+            request = self.crm_pb2.AcknowledgeLeadsRequest(cursor=self.cursor)
+            try:
+                await self.crm.AcknowledgeLeads(request, metadata=self.crm_token, timeout=CALL_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                # Half an answer: the next acknowledgement has this one in it.
+                if error.code() not in CUT_OFF:
+                    self.seen.failed.append(f"{error.code().name}: {error.details()}")
+
+    async def position(self) -> str:
+        """Where the feed begins, for a client that has acknowledged nothing yet."""
+        request = self.crm_pb2.PullLeadsRequest()
+        return (await self.crm.PullLeads(request, metadata=self.crm_token, timeout=CALL_SECONDS)).next_cursor
+
+    async def pull_everything(self, cursor: str) -> Counter[str]:
+        """The whole feed after a position, page by page: the leads by the address of their form."""
         pulled: Counter[str] = Counter()
-        cursor, has_more = "", True
+        has_more = True
         while has_more:
             request = self.crm_pb2.PullLeadsRequest(cursor=cursor, page_size=1000)
             page = await self.crm.PullLeads(request, metadata=self.crm_token, timeout=CALL_SECONDS)
@@ -158,6 +188,8 @@ async def count(callers: Callers, state: Path) -> None:
 def complaints(seen: Seen, pulled: Counter[str]) -> list[str]:
     """Every promise that was not kept."""
     found = [f"a call failed: {what} ({times} times)" for what, times in Counter(seen.failed).items()]
+    if not seen.refused:
+        found.append("no mistyped form was refused")
     for name, heard in (("the feed", pulled), ("the follower", seen.followed)):
         missing = len(seen.acknowledged.keys() - heard.keys())
         twice = sum(1 for times in heard.values() if times > 1)
@@ -176,8 +208,10 @@ async def main(target: str, tokens: Path, policy: Path, state: Path) -> int:
     callers = Callers(target, tokens, policy.read_text())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, callers.stopping.set)
     notice_version = await callers.notice_version()
+    callers.cursor = beginning = await callers.position()
     counting = asyncio.create_task(count(callers, state))
     following = asyncio.create_task(callers.follow())
+    acknowledging = asyncio.create_task(callers.acknowledge())
     await asyncio.gather(*(callers.submit_forms(caller, notice_version) for caller in range(FORMS_AT_ONCE)))
 
     seen = callers.seen
@@ -186,12 +220,13 @@ async def main(target: str, tokens: Path, policy: Path, state: Path) -> int:
         if following.done():
             following.result()
         await asyncio.sleep(0.05)
-    pulled = await callers.pull_everything()
-    counting.cancel()
-    following.cancel()
+    pulled = await callers.pull_everything(beginning)
+    for task in (counting, following, acknowledging):
+        task.cancel()
     await callers.channel.close()
 
     print(f"{len(seen.acknowledged)} leads acknowledged, {len(seen.failed)} calls failed, {len(pulled)} in the feed")
+    print(f"{seen.refused} mistyped forms refused")
     print(f"{seen.halves} answers broke off in the middle and were asked for again")
     for what, times in seen.stream_ends.items():
         print(f"stream ended {times} time(s) with {what}")
