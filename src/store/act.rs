@@ -189,7 +189,7 @@ impl<DB: Dialect> Sql<DB> {
     /// An act that a person asks for, on one lead. `None`: there is no such lead.
     async fn act(
         &self,
-        tx: Tx<DB>,
+        tx: Tx<'_, DB>,
         call: &RightsCall,
         candidate: Option<Candidate>,
         act: Act,
@@ -207,7 +207,7 @@ impl<DB: Dialect> Sql<DB> {
     /// Writes what an act made of a lead, records it, and commits.
     async fn finish(
         &self,
-        mut tx: Tx<DB>,
+        mut tx: Tx<'_, DB>,
         call: Option<&RightsCall>,
         client_id: i64,
         candidate: &Candidate,
@@ -254,7 +254,7 @@ fn reasons(done: &Done) -> Restrictions {
         .unwrap_or_default()
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'_, DB> {
     /// A lead and the number of its submission.
     pub(super) async fn lead(&mut self, id: LeadId) -> Result<Option<Candidate>> {
         let row = self.fetch_optional(LEAD, values![id.uuid()]).await?;

@@ -10,9 +10,9 @@ use super::{
     Result, StoreError,
     bulk::{
         Bulk,
-        ColumnType::{Bytes, Int, Uuid},
+        ColumnType::{self, Bytes, Int, Uuid},
     },
-    dialect::{Columns as _, Dialect, values},
+    dialect::{Columns as _, Dialect, Value, values},
     sql::{statements, to_hash},
     tx::Tx,
 };
@@ -27,14 +27,16 @@ statements! {
     MOVE_HEAD = "UPDATE ledger_head SET hash = $1, at = $2 WHERE id = 1";
 }
 
-pub(super) static INSERT_ENTRIES: Bulk = Bulk::new(
-    "INSERT INTO ledger \
-     (sequence, kind, lead_id, client_id, request_id, detail, submission, at, hash)",
-    &[Int, Int, Uuid, Int, Uuid, Int, Int, Int, Bytes],
-    "",
-);
+const INSERT: &str = "INSERT INTO ledger \
+     (sequence, kind, lead_id, client_id, request_id, detail, submission, at, hash)";
+const COLUMNS: &[ColumnType] = &[Int, Int, Uuid, Int, Uuid, Int, Int, Int, Bytes];
 
-impl<DB: Dialect> Tx<DB> {
+/// Entries as they are.
+pub(super) static INSERT_ENTRIES: Bulk = Bulk::new(INSERT, COLUMNS, "");
+/// Entries, and the head that the last of them makes: whoever waits for the head waits for one round trip less.
+pub(super) static APPEND_ENTRIES: Bulk = Bulk::new(INSERT, COLUMNS, "").beside(MOVE_HEAD, 2);
+
+impl<DB: Dialect> Tx<'_, DB> {
     /// Appends entries. Nothing but the commit may follow it in a transaction, and before it a look at
     /// what the entries say: with the head locked, no other call can change it any more.
     pub(super) async fn append(
@@ -60,29 +62,16 @@ impl<DB: Dialect> Tx<DB> {
         let previous = head.hash;
         let now = now.as_microsecond();
         let entries: Vec<Entry> = entries.iter().map(|new| head.append(*new, now)).collect();
-        self.insert_entries(&entries).await?;
-        self.execute(MOVE_HEAD, values![head.hash, head.at]).await?;
+        let rows = entry_rows(values![head.hash, head.at], &entries);
+        self.execute_bulk(&APPEND_ENTRIES, rows).await?;
         self.write_ahead(previous, &entries).await?;
         Ok(entries)
     }
 
     /// Inserts entries as they are.
     pub(super) async fn insert_entries(&mut self, entries: &[Entry]) -> Result<()> {
-        let mut values = Vec::with_capacity(entries.len() * 9);
-        for entry in entries {
-            values.extend(values![
-                entry.sequence,
-                entry.new.kind as i64,
-                entry.new.lead_id.map(LeadId::uuid),
-                entry.new.client_id,
-                entry.new.request_id,
-                entry.new.detail,
-                entry.new.submission,
-                entry.at,
-                entry.hash,
-            ]);
-        }
-        self.execute_bulk(&INSERT_ENTRIES, values).await?;
+        let rows = entry_rows(Vec::new(), entries);
+        self.execute_bulk(&INSERT_ENTRIES, rows).await?;
         Ok(())
     }
 
@@ -103,4 +92,23 @@ impl<DB: Dialect> Tx<DB> {
         self.ahead = Some(mirror.write_ahead(previous, lines).await?);
         Ok(())
     }
+}
+
+/// These values, and behind them the rows of the entries.
+fn entry_rows(mut values: Vec<Value>, entries: &[Entry]) -> Vec<Value> {
+    values.reserve(entries.len() * COLUMNS.len());
+    for entry in entries {
+        values.extend(values![
+            entry.sequence,
+            entry.new.kind as i64,
+            entry.new.lead_id.map(LeadId::uuid),
+            entry.new.client_id,
+            entry.new.request_id,
+            entry.new.detail,
+            entry.new.submission,
+            entry.at,
+            entry.hash,
+        ]);
+    }
+    values
 }

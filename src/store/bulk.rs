@@ -17,6 +17,8 @@ pub(crate) struct Bulk {
     head: &'static str,
     columns: &'static [ColumnType],
     tail: &'static str,
+    /// A statement that goes with it, and how many values it takes.
+    beside: Option<(&'static str, usize)>,
     runs: [OnceLock<String>; SIZES],
     arrays: OnceLock<String>,
 }
@@ -55,14 +57,31 @@ impl Bulk {
             head,
             columns,
             tail,
+            beside: None,
             runs,
             arrays: OnceLock::new(),
         }
     }
 
+    /// With another statement beside it, whose values come before the rows: on PostgreSQL both are one, and one
+    /// round trip. Without rows neither is run.
+    pub(super) const fn beside(mut self, sql: &'static str, values: usize) -> Self {
+        self.beside = Some((sql, values));
+        self
+    }
+
+    /// How many values come before the rows.
+    fn values_beside(&self) -> usize {
+        self.beside.map_or(0, |(_, values)| values)
+    }
+
     /// The statements for SQLite over these values, which are whole rows one after the other.
     pub(super) fn runs(&'static self, mut values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
         let mut statements = Vec::new();
+        if let Some((sql, count)) = self.beside.filter(|(_, count)| values.len() > *count) {
+            let rows = values.split_off(count);
+            statements.push((sql, std::mem::replace(&mut values, rows)));
+        }
         while let Some(size) = (values.len() / self.columns.len()).checked_ilog2() {
             let size = usize::try_from(size).unwrap_or(0).min(SIZES - 1);
             let rest = values.split_off(self.columns.len() << size);
@@ -73,6 +92,8 @@ impl Bulk {
 
     /// The statement for PostgreSQL over these values, which are whole rows one after the other.
     pub(super) fn arrays(&'static self, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
+        let mut given = values;
+        let values = given.split_off(self.values_beside());
         if values.is_empty() {
             return Vec::new();
         }
@@ -86,10 +107,12 @@ impl Bulk {
             arrays[place % self.columns.len()].push(value);
         }
         let types = self.columns.iter().copied();
-        let arrays = types
-            .zip(arrays)
-            .map(|(of, values)| Value::Array(of, values));
-        vec![(self.array_text(), arrays.collect())]
+        given.extend(
+            types
+                .zip(arrays)
+                .map(|(of, values)| Value::Array(of, values)),
+        );
+        vec![(self.array_text(), given)]
     }
 
     /// Each text there can be, for the test that prepares them all.
@@ -97,7 +120,9 @@ impl Bulk {
         if arrays {
             vec![self.array_text()]
         } else {
-            (0..SIZES).map(|size| self.run(size)).collect()
+            let beside = self.beside.map(|(sql, _)| sql);
+            let runs = (0..SIZES).map(|size| self.run(size));
+            beside.into_iter().chain(runs).collect()
         }
     }
 
@@ -111,12 +136,16 @@ impl Bulk {
 
     fn array_text(&'static self) -> &'static str {
         self.arrays.get_or_init(|| {
+            let first = self.values_beside() + 1;
             let columns = self.columns.iter().enumerate();
             let places: Vec<String> = columns
-                .map(|(place, of)| format!("${}::{}", place + 1, of.array()))
+                .map(|(place, of)| format!("${}::{}", first + place, of.array()))
                 .collect();
+            let beside = self
+                .beside
+                .map_or_else(String::new, |(sql, _)| format!("WITH beside AS ({sql}) "));
             format!(
-                "{} SELECT * FROM UNNEST({}) {}",
+                "{beside}{} SELECT * FROM UNNEST({}) {}",
                 self.head,
                 places.join(", "),
                 self.tail

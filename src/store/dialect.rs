@@ -99,6 +99,8 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     const BEGIN_WRITE: &'static str;
     /// How many writers take batches from the submission queue.
     const WRITERS: usize;
+    /// How long a writer keeps a connection to itself; zero if others wait for it.
+    const KEEP_MAX: Duration;
     /// Whether new leads wait to be put into the blind indexes.
     const HAS_TAIL: bool;
     /// How long the answer to a statement may take; `None`: as long as it takes, for a database within the process.
@@ -184,7 +186,7 @@ fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -215,6 +217,7 @@ macro_rules! dialect {
         impl Dialect for $database {
             const BEGIN_WRITE: &'static str = $begin;
             const WRITERS: usize = $writers;
+            const KEEP_MAX: Duration = $keep_max;
             const HAS_TAIL: bool = $has_tail;
             const ANSWER_MAX: Option<Duration> = $answer_max;
             const WHILE_MIGRATING: &'static [&'static str] = $while_migrating;
@@ -337,6 +340,7 @@ dialect!(
     SqliteArguments,
     "BEGIN IMMEDIATE",
     1,
+    Duration::ZERO,
     true,
     None,
     &[],
@@ -354,6 +358,7 @@ dialect!(
     PgArguments,
     "BEGIN",
     2,
+    postgres::KEEP_MAX,
     false,
     Some(ANSWER_MAX),
     // A new index takes as long as it takes, and so does another replica that makes it.

@@ -113,7 +113,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'_, DB> {
     /// Deletes the rows that are to be erased; fails if one moved on since it was judged.
     ///
     /// One by one in order of their identifiers, as every act on several leads: a statement over many rows

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Result, StoreError, Submission, dialect::Dialect, sql::Sql};
+use super::{Result, StoreError, Submission, dialect::Dialect, kept::Kept, sql::Sql};
 use crate::{seal::SealedLead, telemetry::traces};
 
 /// Most submissions in one transaction: keeps it to a few milliseconds.
@@ -94,6 +94,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 async fn write<DB: Dialect>(sql: Sql<DB>, queue: Arc<AsyncMutex<mpsc::Receiver<Job>>>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
+    let kept = Kept::new();
     while queue.lock().await.recv_many(&mut jobs, BATCH_MAX).await > 0 {
         // Whoever no longer waits has withdrawn; nothing of theirs is written.
         let taken = jobs.len();
@@ -107,7 +108,7 @@ async fn write<DB: Dialect>(sql: Sql<DB>, queue: Arc<AsyncMutex<mpsc::Receiver<J
         metrics::histogram!("lead_intake_submit_batch_size").record(f64::from(size));
         let began = traces::time();
         // A panic costs its batch an answer ("not known"), never the queue its writer.
-        let written = AssertUnwindSafe(sql.submit_batch(&jobs))
+        let written = AssertUnwindSafe(sql.submit_batch(&jobs, &kept))
             .catch_unwind()
             .await;
         if let Some(began) = began {

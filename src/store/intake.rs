@@ -17,6 +17,7 @@ use super::{
     dialect::{Columns as _, Dialect, Value, values},
     error::retrying,
     group::Job,
+    kept::Kept,
     sql::{Sql, SqlStore},
 };
 use crate::{
@@ -80,7 +81,11 @@ impl<DB: Dialect> IntakeStore for SqlStore<DB> {
 
 impl<DB: Dialect> Sql<DB> {
     /// Writes a batch. On an error nothing is written, or it is not known whether it was.
-    pub(super) async fn submit_batch(&self, jobs: &[Job]) -> Result<Vec<Submission>> {
+    pub(super) async fn submit_batch(
+        &self,
+        jobs: &[Job],
+        kept: &Kept<DB>,
+    ) -> Result<Vec<Submission>> {
         let mut results: Vec<Option<Submission>> = vec![None; jobs.len()];
         // A key that stands twice in the batch is written once; the second is answered as a repeat.
         let mut seen = HashMap::new();
@@ -99,7 +104,7 @@ impl<DB: Dialect> Sql<DB> {
         // Each round that finds a repeat leaves fewer for the next; another replica, or the other writer,
         // may take a key between two rounds.
         while !fresh.is_empty() {
-            match retrying(|| self.insert_batch(jobs, &fresh)).await {
+            match retrying(|| self.insert_batch(jobs, &fresh, kept)).await {
                 Ok(()) => {
                     for place in fresh.drain(..) {
                         results[place] = Some(stored(&jobs[place].lead));
@@ -126,13 +131,14 @@ impl<DB: Dialect> Sql<DB> {
             .collect())
     }
 
-    async fn insert_batch(&self, jobs: &[Job], places: &[usize]) -> Result<()> {
+    async fn insert_batch(&self, jobs: &[Job], places: &[usize], kept: &Kept<DB>) -> Result<()> {
         if places.is_empty() {
             return Ok(());
         }
         self.room.check()?;
         self.bound_tail().await?;
-        let mut tx = self.begin().await?;
+        let mut connection = kept.take(&self.writer).await?;
+        let mut tx = self.begin_on(&mut connection).await?;
         let mut values = Vec::with_capacity(places.len() * 13);
         let mut entries = Vec::with_capacity(places.len());
         for place in places {
@@ -161,6 +167,7 @@ impl<DB: Dialect> Sql<DB> {
         tx.execute_bulk(&INSERT_LEADS, values).await?;
         let entries = tx.append(&entries, self.clock.now()).await?;
         tx.commit().await?;
+        kept.keep(connection);
         self.signal.moved(&entries);
         Ok(())
     }

@@ -176,7 +176,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'_, DB> {
     async fn add_key(&mut self, key: &KeyCommitment, now: i64) -> Result<()> {
         let place = values![key.purpose as i64, i64::from(key.key_id)];
         let rest = values![key.commitment, key.generation, now];

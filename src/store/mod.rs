@@ -20,6 +20,7 @@ mod error;
 mod feed;
 mod group;
 mod intake;
+mod kept;
 mod keys;
 mod ledger;
 mod lookup;

@@ -22,6 +22,9 @@ pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The same for the question whether a connection may be used.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 
+/// A connection that is in use all the time is asked as often as this.
+pub(super) const KEEP_MAX: Duration = Duration::from_secs(1);
+
 /// Of each session. They override what the URL says.
 const SETTINGS: [(&str, &str); 10] = [
     // A writer that stalls with the head locked is ended first, then those that wait for it give up, then

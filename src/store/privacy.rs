@@ -178,7 +178,7 @@ impl<DB: Dialect> Sql<DB> {
     /// Appends and commits.
     pub(super) async fn record(
         &self,
-        mut tx: Tx<DB>,
+        mut tx: Tx<'_, DB>,
         entries: &[NewEntry],
         now: Timestamp,
     ) -> Result<()> {
@@ -189,7 +189,7 @@ impl<DB: Dialect> Sql<DB> {
     }
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'_, DB> {
     /// Kind, number and detail of the entry that used the request's key, if one did.
     pub(super) async fn request_of(
         &mut self,

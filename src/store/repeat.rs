@@ -45,7 +45,7 @@ pub(super) struct First {
     pub(super) received_at: Timestamp,
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'_, DB> {
     /// The first answer to a request, if it was made before. The same key for another act, or another
     /// lead, is an error.
     pub(super) async fn first(

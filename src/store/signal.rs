@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::{PgPool, Postgres, postgres::PgConnectOptions};
 use tokio::{
     sync::{broadcast, watch},
     task::AbortHandle,
@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     Result,
     dialect::{Columns as _, Dialect},
+    kept::Kept,
     postgres::{self, ANSWER_MAX},
     sql::{Sql, statements},
 };
@@ -36,7 +37,10 @@ const POLL: Duration = Duration::from_secs(1);
 /// After so long without a word a listener asks whether anybody is there.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 const CHANNEL: &str = "lead_intake_head";
-const NOTIFY: &str = "SELECT pg_notify('lead_intake_head', '')";
+const NOTIFY: &str = "SELECT pg_notify('lead_intake_head', $1)";
+/// The least wait between two notifications. Each takes a transaction here and a look at the head in every other
+/// replica, and a busy one commits some hundred batches a second.
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(10);
 
 /// Committed batches that wait for who follows the ledger; one that is too slow reads the database.
 const COMMITTED_MAX: usize = 64;
@@ -122,27 +126,45 @@ async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
 pub(super) fn announce(pool: PgPool, signal: &Signal) -> AbortHandle {
     let mut head = signal.receiver();
     let task = async move {
-        // Moves that come while one is announced are announced together.
+        let kept = Kept::new();
+        // Moves that come while one is announced, or soon after, are announced together.
         while head.changed().await.is_ok() {
-            let told = sqlx::query(NOTIFY).execute(&pool);
-            if postgres::in_time(ANSWER_MAX, told).await.is_err() {
+            let sequence = *head.borrow_and_update();
+            if notify(&pool, &kept, sequence).await.is_err() {
                 tracing::debug!("the other replicas were not told; their poll will notice");
             }
+            tokio::time::sleep(ANNOUNCE_EVERY).await;
         }
     };
     tokio::spawn(task).abort_handle()
 }
 
+async fn notify(pool: &PgPool, kept: &Kept<Postgres>, sequence: i64) -> Result<()> {
+    let mut connection = kept.take(pool).await?;
+    let told = sqlx::query(NOTIFY)
+        .bind(sequence.to_string())
+        .execute(&mut *connection);
+    postgres::in_time(ANSWER_MAX, told).await?;
+    kept.keep(connection);
+    Ok(())
+}
+
+/// Whether a notification tells anything new: those of this replica come back to it too.
+fn is_news(payload: &str, signal: &Signal) -> bool {
+    // Whatever is no number was sent by another version, or by hand.
+    payload
+        .parse()
+        .map_or(true, |sequence: i64| sequence > signal.sequence())
+}
+
 /// Hears when another replica has moved the head.
-pub(super) async fn listen(
-    connect: &PgConnectOptions,
-    sql: Sql<sqlx::Postgres>,
-) -> Result<AbortHandle> {
+pub(super) async fn listen(connect: &PgConnectOptions, sql: Sql<Postgres>) -> Result<AbortHandle> {
     let mut listener = postgres::listener(connect, CHANNEL).await?;
     let connect = connect.clone();
     let task = async move {
         loop {
             let hears = match timeout(SILENCE_MAX, listener.try_recv()).await {
+                Ok(Ok(Some(heard))) if !is_news(heard.payload(), &sql.signal) => continue,
                 // `None` after a reconnect: what was sent meanwhile is lost, so the head is read anyway.
                 Ok(heard) => heard.is_ok(),
                 // So a quiet night sounds, a lost connection, and a primary that is none any more.

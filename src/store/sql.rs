@@ -144,6 +144,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
     ];
     let bulks = [
         &append::INSERT_ENTRIES,
+        &append::APPEND_ENTRIES,
         &intake::INSERT_LEADS,
         &intake::FIND_REQUESTS,
         &erase::DELETE_LEADS,

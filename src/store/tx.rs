@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{Pool, Transaction};
+use sqlx::{Connection as _, Pool, Transaction};
 
 use super::{
     Result, StoreError,
@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it is rolled back.
-pub(super) struct Tx<DB: Dialect> {
-    inner: Transaction<'static, DB>,
+pub(super) struct Tx<'c, DB: Dialect> {
+    inner: Transaction<'c, DB>,
     /// The generation of the key ring that it depends on.
     ring: i64,
     /// Where what ends or limits processing is written ahead.
@@ -38,8 +38,19 @@ pub(super) struct Tx<DB: Dialect> {
 
 impl<DB: Dialect> Sql<DB> {
     /// Begins a transaction that writes, and whose acts the mirror hears of first.
-    pub(super) async fn begin(&self) -> Result<Tx<DB>> {
-        let mut tx = Tx::begin(&self.writer).await?;
+    pub(super) async fn begin(&self) -> Result<Tx<'static, DB>> {
+        self.watched(Tx::begin(&self.writer).await?)
+    }
+
+    /// The same on a connection of the writers, which may be used for another one afterwards.
+    pub(super) async fn begin_on<'c>(
+        &self,
+        connection: &'c mut DB::Connection,
+    ) -> Result<Tx<'c, DB>> {
+        self.watched(Tx::new(connection.begin_with(DB::BEGIN_WRITE)).await?)
+    }
+
+    fn watched<'c>(&self, mut tx: Tx<'c, DB>) -> Result<Tx<'c, DB>> {
         // Now, and not before the wait for the connection: what had it may have met the failure.
         self.broken.check()?;
         tx.broken = self.broken.clone();
@@ -49,15 +60,21 @@ impl<DB: Dialect> Sql<DB> {
     }
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'static, DB> {
     /// Begins a transaction that the mirror hears of only when it is committed: one without acts on leads, or
     /// one whose acts come from there.
     pub(super) async fn begin(pool: &Pool<DB>) -> Result<Self> {
+        Tx::new(pool.begin_with(DB::BEGIN_WRITE)).await
+    }
+}
+
+impl<'c, DB: Dialect> Tx<'c, DB> {
+    async fn new(begun: impl Future<Output = sqlx::Result<Transaction<'c, DB>>>) -> Result<Self> {
         // First: to get a connection is part of it.
         let trace = traces::Transaction::begin();
         Ok(Self {
             trace,
-            inner: in_time::<DB, _>(pool.begin_with(DB::BEGIN_WRITE)).await?,
+            inner: in_time::<DB, _>(begun).await?,
             ring: i64::MAX,
             mirror: None,
             request: None,

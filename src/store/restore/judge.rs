@@ -35,7 +35,7 @@ impl Judgement {
 }
 
 pub(super) async fn judge<DB: Dialect>(
-    tx: &mut Tx<DB>,
+    tx: &mut Tx<'_, DB>,
     database: Head,
     mirror: &Mirror,
     ahead: &[Batch],
@@ -134,7 +134,7 @@ fn acts(mirror: &Mirror, after: i64) -> Result<Vec<Line>> {
 }
 
 /// The last entry up to `top` that both have: the hashes tell, since each covers all before it.
-async fn agreed<DB: Dialect>(tx: &mut Tx<DB>, mirror: &Mirror, top: i64) -> Result<i64> {
+async fn agreed<DB: Dialect>(tx: &mut Tx<'_, DB>, mirror: &Mirror, top: i64) -> Result<i64> {
     let (mut same, mut other) = (0, top + 1);
     let mut probe = top;
     while same + 1 < other {
@@ -151,7 +151,7 @@ async fn agreed<DB: Dialect>(tx: &mut Tx<DB>, mirror: &Mirror, top: i64) -> Resu
     Ok(same)
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'_, DB> {
     /// Hash and kind of an entry, if it is there.
     async fn entry(&mut self, sequence: i64) -> Result<Option<(Hash, i64)>> {
         let row = self.fetch_optional(HASH, values![sequence]).await?;

@@ -98,7 +98,7 @@ struct Restored {
 
 /// A restore, or a completion, under way.
 struct Restoration<DB: Dialect> {
-    tx: Tx<DB>,
+    tx: Tx<'static, DB>,
     head: Head,
     now: Timestamp,
     /// Leads whose correction is lost.
@@ -190,7 +190,7 @@ async fn reconcile_once<DB: Dialect>(
     Ok(())
 }
 
-impl<DB: Dialect> Tx<DB> {
+impl<DB: Dialect> Tx<'_, DB> {
     /// The head, locked until the end of the transaction.
     async fn lock_head(&mut self) -> Result<Head> {
         let row = self.fetch_optional(LOCK_HEAD, Vec::new()).await?;

@@ -1,0 +1,70 @@
+//! A connection that a writer keeps between two batches.
+//!
+//! The pool asks a connection whether it is still good when it leaves and when it comes back, and then the driver asks
+//! once more: three round trips, beside the five of a transaction. So one whose transaction went well is used for the
+//! next, for as long as [`Dialect::KEEP_MAX`]; what fails goes back to the pool, and is asked.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use sqlx::{Pool, pool::PoolConnection};
+
+use super::{Result, dialect::Dialect};
+
+/// The place of the connection that is kept.
+pub(super) struct Kept<DB: Dialect>(Mutex<Option<Lent<DB>>>);
+
+/// A connection out of the pool.
+pub(super) struct Lent<DB: Dialect> {
+    connection: PoolConnection<DB>,
+    since: Instant,
+}
+
+impl<DB: Dialect> Kept<DB> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// The connection that was kept, or one of the pool.
+    pub(super) async fn take(&self, pool: &Pool<DB>) -> Result<Lent<DB>> {
+        if let Some(kept) = self.swap(None)
+            && kept.since.elapsed() < DB::KEEP_MAX
+        {
+            return Ok(kept);
+        }
+        Ok(Lent {
+            connection: pool.acquire().await?,
+            since: Instant::now(),
+        })
+    }
+
+    /// Keeps a connection whose transaction was committed.
+    pub(super) fn keep(&self, lent: Lent<DB>) {
+        if lent.since.elapsed() < DB::KEEP_MAX {
+            self.swap(Some(lent));
+        }
+    }
+
+    fn swap(&self, lent: Option<Lent<DB>>) -> Option<Lent<DB>> {
+        // A panic while it is held leaves nothing half-done in it.
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut place, lent)
+    }
+}
+
+impl<DB: Dialect> Deref for Lent<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        &self.connection
+    }
+}
+
+impl<DB: Dialect> DerefMut for Lent<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.connection
+    }
+}
