@@ -15,6 +15,7 @@
 //! - [`door`]: connections, from the accept to the last byte. Knows nothing of calls.
 //! - [`server`]: wiring, listeners, health, shutdown. [`jobs`]: what runs beside the calls.
 //! - [`config`], [`clock`], [`telemetry`]: what comes from outside. [`process`]: what gets out of memory: nothing.
+//!   [`durable`]: files that a power loss leaves as they were.
 //! - [`cli`]: the commands. `fuzzing`, behind a feature: all that reads bytes of others, for `fuzz/`.
 //!
 //! `docs/architecture.md` walks one lead in and one out.
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod door;
+mod durable;
 pub mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -1,36 +1,33 @@
-//! What the operator's commands share: the data directory, the keys, the database, the notices.
+//! What the operator's commands share: the data directory, the keys, the database, the notices; and the [`tokens`].
+
+mod tokens;
 
 use std::{
     fs::{self, DirBuilder},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use jiff::tz::TimeZone;
 
+pub use self::tokens::{add_token, first_tokens};
 use super::{Verdict, progress::waiting, say};
 use crate::{
     clock::{Clock as _, SharedClock, SystemClock},
     config::{Config, ConfigArgs, ListenArgs},
     domain::notice::{Language, NoticeRegistry},
+    durable,
     ledger::{
         Against,
         mirror::{Lines, Witness},
         notary::{self, Checkpoint, SigningKey},
     },
     seal::{KeyFile, KeyRing, LiveKeyRing},
-    store::{
-        self, Client, ClientStore, MirrorOptions, NewToken, OpenOptions, SharedStore, StoreError,
-        StoreUrl,
-    },
-    token::{Role, Token},
+    store::{self, ClientStore, MirrorOptions, OpenOptions, SharedStore, StoreError, StoreUrl},
 };
-
-/// How long a token lives: a year, so that rotation is practised.
-const TOKEN_DAYS: i64 = 365;
 
 /// The configuration of a command that does not listen.
 pub fn config(args: &ConfigArgs) -> anyhow::Result<Config> {
@@ -39,7 +36,9 @@ pub fn config(args: &ConfigArgs) -> anyhow::Result<Config> {
 
 /// Makes the data directory, for its owner only; gives whether it was made now.
 pub fn data_dir(path: &Path) -> anyhow::Result<bool> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    // With its name, or all that is flushed in it may go with that.
+    let made = DirBuilder::new().mode(0o700).create(path);
+    match made.and_then(|()| durable::sync_name(path)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -315,67 +314,6 @@ pub async fn migrate(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     opened?.close().await;
     say("the schema is up to date");
     Ok(Verdict::Yes)
-}
-
-/// Makes a token for a client, and the client if it is new. `None` if the client cannot have it.
-pub async fn add_token(
-    store: &dyn ClientStore,
-    name: &str,
-    role: Role,
-    relation: i64,
-    now: Timestamp,
-) -> anyhow::Result<Option<(Client, Token)>> {
-    let token = Token::generate(role)?;
-    let new = NewToken {
-        client: name,
-        role: role as i64,
-        relation,
-        key_id: &token.key_id,
-        secret_hash: token.secret_hash(),
-        now,
-        not_after: expiry(now)?,
-    };
-    Ok(store.add_token(new).await?.map(|client| (client, token)))
-}
-
-fn expiry(now: Timestamp) -> anyhow::Result<Timestamp> {
-    Ok(now
-        .to_zoned(TimeZone::UTC)
-        .checked_add(TOKEN_DAYS.days())?
-        .timestamp())
-}
-
-/// On first run: a client and a token for each role, in files for their owner only.
-pub async fn first_tokens(store: &dyn ClientStore, data_dir: &Path) -> anyhow::Result<bool> {
-    let dir = data_dir.join("tokens");
-    if dir.exists() || !store.clients().await?.is_empty() {
-        return Ok(false);
-    }
-    DirBuilder::new().mode(0o700).create(&dir)?;
-    for role in Role::ALL {
-        let name = if role == Role::Intake {
-            "website"
-        } else {
-            role.name()
-        };
-        let made = add_token(
-            store,
-            name,
-            role,
-            Relation::Internal as i64,
-            SystemClock.now(),
-        )
-        .await?;
-        let (_, token) = made.context("a new client refused its first token")?;
-        let path = dir.join(role.name());
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        writeln!(file, "{}", token.expose())?;
-    }
-    Ok(true)
 }
 
 /// What the company behind a CRM is to the controller.

@@ -21,6 +21,7 @@ use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 pub use self::change::KeyChangeError;
 use super::{KeyRing, NoRandomness, keyring::KEY_LEN, random};
+use crate::durable;
 
 /// The file's own version.
 const FORMAT: u32 = 1;
@@ -161,16 +162,11 @@ impl KeyFile {
         Ok(RwLock::new(lock.map_err(io_error(path))?))
     }
 
-    /// Writes a new file that only its owner can read; fails if there is one already.
+    /// Writes a new file that only its owner can read; fails if there is one already. Whole or not at all, and durable: leads are
+    /// sealed with these keys from now on.
     pub fn create(&self, path: &Path) -> Result<(), KeyRingError> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(io_error(path))?;
-        self.write(&mut file, path)?;
-        sync_dir(path)
+        let text = self.text(path)?;
+        durable::create(path, text.as_bytes()).map_err(io_error(path))
     }
 
     /// Puts this ring in the place of the one in the file, whose owner it keeps.
@@ -196,36 +192,22 @@ impl KeyFile {
             // Run by root for a service that is not: the service must still be able to read it.
             fchown(&file, Some(before.uid()), Some(before.gid())).map_err(&io)?;
         }
-        self.write(&mut file, path)?;
-        fs::rename(&new, path).map_err(&io)?;
-        sync_dir(path)
+        let text = self.text(path)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&new, path))
+            .and_then(|()| durable::sync_name(path))
+            .map_err(&io)
     }
 
-    fn write(&self, file: &mut File, path: &Path) -> Result<(), KeyRingError> {
+    fn text(&self, path: &Path) -> Result<Zeroizing<String>, KeyRingError> {
         let text = toml::to_string(self).map_err(|_| malformed(path, "cannot be written"))?;
         let text = Zeroizing::new(text);
         let head = "# Keys of lead-intake. Keep a copy apart from every copy of the database:\n\
                     # without it no lead can be read, with it every lead can.\n\
                     # Changed by `lead-intake keys`; each change raises the generation.\n";
-        file.write_all(head.as_bytes())
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .and_then(|()| file.sync_all())
-            .map_err(io_error(path))
+        Ok(Zeroizing::new([head, &*text].concat()))
     }
-}
-
-/// The name must be as durable as the content: leads are sealed with these keys from now on.
-fn sync_dir(path: &Path) -> Result<(), KeyRingError> {
-    path.parent()
-        .map_or(Ok(()), |dir| {
-            let dir = if dir.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                dir
-            };
-            File::open(dir)?.sync_all()
-        })
-        .map_err(io_error(path))
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> KeyRingError {

@@ -100,12 +100,17 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Goes on behind the files that are there, in a new one.
+    /// Goes on behind the files that are there, in a new one. They are flushed first: what is found in them is about to be done,
+    /// and a process that was killed before its flush has left it in the system's memory only.
     pub(super) fn open(dir: &Path, found: &[Batch]) -> Result<Self, MirrorError> {
+        let numbers = numbers(dir, PREFIX)?;
+        for number in &numbers {
+            File::open(path(dir, *number))?.sync_all()?;
+        }
         Ok(Self {
             dir: dir.to_owned(),
             file: None,
-            number: numbers(dir, PREFIX)?.last().copied().unwrap_or(0),
+            number: numbers.last().copied().unwrap_or(0),
             last: found.iter().map(|batch| batch.range().1).max().unwrap_or(0),
             unsaid: Vec::new(),
         })

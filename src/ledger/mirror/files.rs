@@ -10,6 +10,8 @@ use std::{
     path::Path,
 };
 
+use crate::durable;
+
 /// A file that is appended to.
 #[derive(Debug)]
 pub(super) struct Appended {
@@ -25,17 +27,18 @@ impl Appended {
             .create_new(true)
             .mode(0o600)
             .open(path)?;
-        sync_dir(path)?;
+        durable::sync_name(path)?;
         Ok(Self { file, len: 0 })
     }
 
-    /// Opens a file to go on at its end, cut to this length first.
+    /// Opens a file to go on at its end, cut to this length first. What is left of it is durable then: a process that was
+    /// killed may have left it in the system's memory only.
     pub(super) fn reopen(path: &Path, len: u64) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).open(path)?;
         if file.metadata()?.len() > len {
             file.set_len(len)?;
-            file.sync_all()?;
         }
+        file.sync_all()?;
         Ok(Self { file, len })
     }
 
@@ -59,12 +62,6 @@ impl Appended {
     pub(super) fn len(&self) -> u64 {
         self.len
     }
-}
-
-/// Makes the names in a path's directory durable.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 /// The numbers of the files `<prefix><number>.jsonl` in a directory, in order.
@@ -101,6 +98,6 @@ pub(super) fn set_aside(dir: &Path, prefixes: &[&str]) -> io::Result<()> {
             fs::rename(entry.path(), aside.join(name))?;
         }
     }
-    sync_dir(&aside.join("any"))?;
-    sync_dir(&aside)
+    durable::sync_name(&aside.join("any"))?;
+    durable::sync_name(&aside)
 }

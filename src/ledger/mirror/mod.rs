@@ -35,6 +35,7 @@ pub use self::{
     witness::{MirrorProver, Witness, WitnessError},
 };
 use super::{Hash, Head, genesis};
+use crate::durable;
 
 /// Version of the files' form.
 const FORMAT: u32 = 1;
@@ -135,7 +136,7 @@ impl Mirror {
         }
         if !dir.is_dir() {
             DirBuilder::new().mode(0o700).create(dir)?;
-            files::sync_dir(dir)?;
+            durable::sync_name(dir)?;
         }
         let identity = Identity {
             format: FORMAT,
@@ -153,7 +154,7 @@ impl Mirror {
         writeln!(file, "{text}")?;
         file.sync_all()?;
         fs::rename(&new, dir.join(IDENTITY))?;
-        files::sync_dir(&new)?;
+        durable::sync_name(&new)?;
         Ok(true)
     }
 

@@ -7,10 +7,12 @@ use std::{
     path::Path,
 };
 
-use super::key::sync_dir_of;
-use crate::ledger::{
-    Hash,
-    tree::{self, ReadHashes, stored_hash_count},
+use crate::{
+    durable,
+    ledger::{
+        Hash,
+        tree::{self, ReadHashes, stored_hash_count},
+    },
 };
 
 const HASH_LEN: u64 = 32;
@@ -32,7 +34,7 @@ impl TreeReader {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        sync_dir_of(path)?;
+        durable::sync_name(path)?;
         Ok(Self { file })
     }
 

@@ -6,9 +6,9 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -22,7 +22,10 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::super::chain::hash_of;
-use crate::seal::{NoRandomness, random};
+use crate::{
+    durable,
+    seal::{NoRandomness, random},
+};
 
 /// The algorithm's number in signed notes: Ed25519.
 const ALGORITHM: u8 = 1;
@@ -260,18 +263,8 @@ impl SigningKey {
         let mut secret = Zeroizing::new([0; KEY_LEN]);
         let seed = seed.as_be_bytes().map_err(|_| NoRandomness)?;
         secret.copy_from_slice(seed.as_ref());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
-        let text = self.text(&secret);
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all())
-            .map_err(io)?;
-        sync_dir_of(path).map_err(io)
+        let text = Zeroizing::new([&*self.text(&secret), "\n"].concat());
+        durable::create(path, text.as_bytes()).map_err(io)
     }
 
     /// Writes the public half, unless the file has it already.
@@ -284,12 +277,8 @@ impl SigningKey {
         if fs::read_to_string(path).is_ok_and(|there| there == text) {
             return Ok(());
         }
-        // Written whole: who copies it meanwhile must not get half a key.
-        let new = path.with_extension("new");
-        fs::write(&new, text)
-            .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(0o600)))
-            .and_then(|()| fs::rename(&new, path))
-            .map_err(io)
+        // Written whole: who copies it meanwhile, or after a power loss, must not get half a key.
+        durable::replace(path, text.as_bytes()).map_err(io)
     }
 
     fn text(&self, secret: &[u8; KEY_LEN]) -> Zeroizing<String> {
@@ -317,10 +306,4 @@ impl SigningKey {
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.pair.sign(message).as_ref().to_vec()
     }
-}
-
-/// Makes a file's name as durable as its content.
-pub(super) fn sync_dir_of(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
