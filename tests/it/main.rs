@@ -42,6 +42,7 @@ mod model;
 mod no_entry_no_change;
 mod notify;
 mod postgres;
+mod power_loss;
 mod proof;
 mod proof_cli;
 mod raw;

@@ -80,7 +80,17 @@ impl Binary {
     }
 
     /// The same by this command: [`command`], changed.
-    pub async fn serve_by(mut command: Command, api: &str, data_dir: &Path) -> Self {
+    pub async fn serve_by(command: Command, api: &str, data_dir: &Path) -> Self {
+        let started = Self::try_serve_by(command, api, data_dir).await;
+        started.unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
+    }
+
+    /// The same for one that may refuse to start; gives what it wrote then.
+    pub async fn try_serve_by(
+        mut command: Command,
+        api: &str,
+        data_dir: &Path,
+    ) -> Result<Self, String> {
         let mut child = command
             .args(["serve", "--listen", api, "--admin-listen", "127.0.0.1:0"])
             .arg("--data-dir")
@@ -101,19 +111,16 @@ impl Binary {
         });
         let (out, reading_out) = keep(child.stdout.take().unwrap(), |_| {});
         let Ok(Ok((api, admin))) = timeout(PATIENCE, listening).await else {
-            panic!(
-                "the server did not start:\n{}",
-                lines.lock().unwrap().join("\n")
-            );
+            return Err(lines.lock().unwrap().join("\n"));
         };
-        Self {
+        Ok(Self {
             child,
             api,
             admin,
             lines,
             out,
             reading: [reading, reading_out],
-        }
+        })
     }
 
     /// For `--url`.
@@ -143,6 +150,17 @@ impl Binary {
     pub async fn probe(&self, path: &str) -> String {
         let answer = self.get(path).await;
         answer.lines().next().expect("no answer").to_owned()
+    }
+
+    /// Waits until it says that it is ready; `false`: it never does.
+    pub async fn is_ready(&self) -> bool {
+        let polling = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
+            while !self.probe("/readyz").await.contains(" 200 ") {
+                tick.tick().await;
+            }
+        };
+        timeout(PATIENCE, polling).await.is_ok()
     }
 
     /// The whole answer of the admin listener, headers included.
