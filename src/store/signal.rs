@@ -49,6 +49,9 @@ const COMMITTED_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct Signal {
     head: Arc<watch::Sender<i64>>,
+    /// The same number, for those who may hold the watch when they ask: a second look into it would wait for whoever is
+    /// about to move it, and that one for the first.
+    sequence: Arc<AtomicI64>,
     /// The restore epoch: another replica's start may move it.
     epoch: Arc<AtomicI64>,
     committed: broadcast::Sender<Arc<[Entry]>>,
@@ -59,6 +62,7 @@ impl Signal {
         Self {
             epoch: Arc::new(epoch.into()),
             head: Arc::new(watch::Sender::new(sequence)),
+            sequence: Arc::new(sequence.into()),
             committed: broadcast::Sender::new(COMMITTED_MAX),
         }
     }
@@ -69,7 +73,7 @@ impl Signal {
 
     /// The ledger's last number.
     pub(super) fn sequence(&self) -> i64 {
-        *self.head.borrow()
+        self.sequence.load(Ordering::Acquire)
     }
 
     pub(super) fn epoch(&self) -> i64 {
@@ -92,6 +96,7 @@ impl Signal {
 
     fn moved_to(&self, sequence: i64) {
         // Two writers may report out of order; the number never goes back.
+        self.sequence.fetch_max(sequence, Ordering::AcqRel);
         self.head.send_if_modified(|known| {
             let newer = sequence > *known;
             *known = sequence.max(*known);
@@ -180,4 +185,41 @@ pub(super) async fn listen(connect: &PgConnectOptions, sql: Sql<Postgres>) -> Re
         }
     };
     Ok(tokio::spawn(task).abort_handle())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who waits for the head asks for it within the wait, and keeps nobody from moving it.
+    #[test]
+    fn the_number_is_there_for_who_holds_the_watch() {
+        let signal = Signal::new(1, 1);
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            signal.head.send_if_modified(|_| {
+                let _ = told.send(signal.sequence());
+                false
+            });
+        });
+        assert_eq!(hears.recv_timeout(Duration::from_secs(10)), Ok(1));
+    }
+
+    /// A notification that came back, or was overtaken, tells nothing new; one that is no number may.
+    #[test]
+    fn what_is_known_is_no_news() {
+        let signal = Signal::new(7, 1);
+        signal.moved_to(9);
+        signal.moved_to(8);
+        assert_eq!(signal.sequence(), 9);
+        for (payload, news) in [
+            ("8", false),
+            ("9", false),
+            ("10", true),
+            ("", true),
+            ("x", true),
+        ] {
+            assert_eq!(is_news(payload, &signal), news, "{payload}");
+        }
+    }
 }
