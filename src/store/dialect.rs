@@ -99,7 +99,8 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     const BEGIN_WRITE: &'static str;
     /// How many writers take batches from the submission queue.
     const WRITERS: usize;
-    /// How long a writer keeps a connection to itself; zero if others wait for it.
+    /// How long a writer keeps a connection to itself, and then how long the first answer of that one may take; zero
+    /// if others wait for it.
     const KEEP_MAX: Duration;
     /// Whether new leads wait to be put into the blind indexes.
     const HAS_TAIL: bool;

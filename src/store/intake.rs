@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use super::{
     IntakeStore, Result, Submission, Withdrawal,
@@ -17,8 +18,9 @@ use super::{
     dialect::{Columns as _, Dialect, Value, values},
     error::retrying,
     group::Job,
-    kept::Kept,
+    kept::{Kept, Lent},
     sql::{Sql, SqlStore},
+    tx::Tx,
 };
 use crate::{
     clock::from_micros,
@@ -137,8 +139,35 @@ impl<DB: Dialect> Sql<DB> {
         }
         self.room.check()?;
         self.bound_tail().await?;
-        let mut connection = kept.take(&self.writer).await?;
-        let mut tx = self.begin_on(&mut connection).await?;
+        if let Some(mut old) = kept.take()
+            && self.insert_on(&mut old, jobs, places).await?
+        {
+            kept.keep(old);
+            return Ok(());
+        }
+        let mut new = Lent::of(&self.writer).await?;
+        let tx = self.begin_on(&mut new).await?;
+        self.write_jobs(tx, jobs, places).await?;
+        kept.keep(new);
+        Ok(())
+    }
+
+    /// On a connection that was kept. It may have died: with nothing begun that is no error, and the answer is no.
+    async fn insert_on(
+        &self,
+        kept: &mut DB::Connection,
+        jobs: &[Job],
+        places: &[usize],
+    ) -> Result<bool> {
+        let begun = timeout(DB::KEEP_MAX, self.begin_on(kept)).await;
+        let Ok(Ok(tx)) = begun else {
+            return Ok(false);
+        };
+        self.write_jobs(tx, jobs, places).await?;
+        Ok(true)
+    }
+
+    async fn write_jobs(&self, mut tx: Tx<'_, DB>, jobs: &[Job], places: &[usize]) -> Result<()> {
         let mut values = Vec::with_capacity(places.len() * 13);
         let mut entries = Vec::with_capacity(places.len());
         for place in places {
@@ -167,7 +196,6 @@ impl<DB: Dialect> Sql<DB> {
         tx.execute_bulk(&INSERT_LEADS, values).await?;
         let entries = tx.append(&entries, self.clock.now()).await?;
         tx.commit().await?;
-        kept.keep(connection);
         self.signal.moved(&entries);
         Ok(())
     }

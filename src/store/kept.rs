@@ -28,17 +28,10 @@ impl<DB: Dialect> Kept<DB> {
         Self(Mutex::new(None))
     }
 
-    /// The connection that was kept, or one of the pool.
-    pub(super) async fn take(&self, pool: &Pool<DB>) -> Result<Lent<DB>> {
-        if let Some(kept) = self.swap(None)
-            && kept.since.elapsed() < DB::KEEP_MAX
-        {
-            return Ok(kept);
-        }
-        Ok(Lent {
-            connection: pool.acquire().await?,
-            since: Instant::now(),
-        })
+    /// The connection that was kept, unless it is too old. It may have died meanwhile.
+    pub(super) fn take(&self) -> Option<Lent<DB>> {
+        self.swap(None)
+            .filter(|lent| lent.since.elapsed() < DB::KEEP_MAX)
     }
 
     /// Keeps a connection whose transaction was committed.
@@ -52,6 +45,16 @@ impl<DB: Dialect> Kept<DB> {
         // A panic while it is held leaves nothing half-done in it.
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut place, lent)
+    }
+}
+
+impl<DB: Dialect> Lent<DB> {
+    /// A connection of the pool, which has asked it.
+    pub(super) async fn of(pool: &Pool<DB>) -> Result<Self> {
+        Ok(Self {
+            connection: pool.acquire().await?,
+            since: Instant::now(),
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     Result,
     dialect::{Columns as _, Dialect},
-    kept::Kept,
+    kept::{Kept, Lent},
     postgres::{self, ANSWER_MAX},
     sql::{Sql, statements},
 };
@@ -145,7 +145,10 @@ pub(super) fn announce(pool: PgPool, signal: &Signal) -> AbortHandle {
 }
 
 async fn notify(pool: &PgPool, kept: &Kept<Postgres>, sequence: i64) -> Result<()> {
-    let mut connection = kept.take(pool).await?;
+    let mut connection = match kept.take() {
+        Some(kept) => kept,
+        None => Lent::of(pool).await?,
+    };
     let told = sqlx::query(NOTIFY)
         .bind(sequence.to_string())
         .execute(&mut *connection);

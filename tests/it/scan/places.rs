@@ -1,6 +1,9 @@
 //! Where something could lie: files below a directory, and what PostgreSQL keeps on its own disk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use lead_intake::store::StoreUrl;
 use secrecy::ExposeSecret as _;
@@ -24,9 +27,21 @@ impl Place {
 
     fn file(path: &Path) -> Self {
         // A log that is emptied meanwhile may be gone.
-        let bytes = std::fs::read(path).unwrap_or_default();
+        let bytes = if is_of_sqlite(path) {
+            let read = Command::new("cat").arg(path).output();
+            read.unwrap().stdout
+        } else {
+            std::fs::read(path).unwrap_or_default()
+        };
         Self::new(&path.display().to_string(), bytes)
     }
+}
+
+/// Whether closing this file would let go of SQLite's locks in this process, of all connections (fcntl(2)): a log that a test
+/// holds would be emptied while it is looked through. So another process reads it.
+fn is_of_sqlite(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.is_some_and(|name| name.ends_with(".db") || name.ends_with(".db-shm"))
 }
 
 /// Every file below a directory.
