@@ -70,7 +70,7 @@ impl<DB: Dialect> Tx<'static, DB> {
 
 impl<'c, DB: Dialect> Tx<'c, DB> {
     async fn new(begun: impl Future<Output = sqlx::Result<Transaction<'c, DB>>>) -> Result<Self> {
-        // First: to get a connection is part of it.
+        // First: to get a connection from the pool is part of it.
         let trace = traces::Transaction::begin();
         Ok(Self {
             trace,

@@ -1,9 +1,14 @@
 //! `StreamLeads`: the feed, open.
 
+use std::time::Duration;
+
 use lead_intake::{
     pb::{self, ChangeKind, StreamLeadsResponse},
+    store::StoreUrl,
     token::Role,
 };
+use secrecy::ExposeSecret as _;
+use sqlx::postgres::PgListener;
 use tonic::{Code, Status, Streaming};
 
 use crate::{steps::*, support::*};
@@ -181,4 +186,23 @@ async fn a_stream_follows_other_replicas() {
     drop(stream);
     here.stop().await;
     there.stop().await;
+}
+
+/// What a replica commits it announces to the others, with the head that it makes: they look only at what is news.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_is_announced() {
+    let world = World::new(Backend::Postgres).await;
+    let replica = world.start().await;
+    let StoreUrl::Postgres(url) = &world.url else {
+        panic!("not on PostgreSQL")
+    };
+    let mut listener = PgListener::connect(url.expose_secret()).await.unwrap();
+    listener.listen("lead_intake_head").await.unwrap();
+    submit_mail(&replica, "announced@example.no").await;
+    let head = replica.store.head().borrow().to_string();
+    let announced = async { while listener.recv().await.unwrap().payload() != head {} };
+    tokio::time::timeout(Duration::from_mins(1), announced)
+        .await
+        .expect("it was never announced");
+    replica.stop().await;
 }
