@@ -23,7 +23,7 @@ pub use self::ending::{DRAIN_MAX, Ended, Ending};
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
-    door::{self, Door, Peer, Stage, Tls},
+    door::{self, Door, Drained, Peer, Stage, Tls},
     export::Exporter,
     jobs,
     ledger::{mirror::Witness, prover::SharedProver},
@@ -216,7 +216,9 @@ impl Server {
             &self.parts.limits,
         ));
         let service = tower::ServiceBuilder::new()
-            .map_request(|request: http::Request<Incoming>| request.map(Body::new))
+            .map_request(|request: http::Request<Incoming>| {
+                request.map(|body| Body::new(Drained::new(body)))
+            })
             .option_layer(cors(&self.parts.cors_origins))
             .layer(self.web)
             .layer(ObserveLayer::new(&self.access))

@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -18,7 +18,12 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{Limits, metrics::Closed, reading::Reading};
+use super::{
+    Limits,
+    metrics::Closed,
+    pace::{Brake, Braked},
+    reading::Reading,
+};
 
 /// Frames that belong to no call, such as pings, that a peer may send at once; and in a second, for ever. A client that
 /// measures the line pings once for each round trip.
@@ -58,6 +63,7 @@ impl Cause {
 pub(super) struct Guard {
     stream: Stream,
     reading: Reading,
+    braked: Braked,
     rest_within: Duration,
     written_within: Duration,
     /// By when the peer must have sent what it owes.
@@ -71,11 +77,12 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(stream: Stream, limits: &Limits) -> Self {
+    pub(super) fn new(stream: Stream, limits: &Limits, brake: Brake) -> Self {
         let first = Instant::now() + limits.first_within;
         Self {
             stream,
             reading: Reading::new(),
+            braked: Braked::new(brake),
             rest_within: limits.rest_within,
             written_within: limits.written_within,
             read_by: Some(first),
@@ -160,6 +167,10 @@ impl AsyncRead for Guard {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if ready!(self.braked.poll_ready(context)) {
+            // That time was not the peer's.
+            self.read_by = self.read_by.map(|_| Instant::now() + self.rest_within);
+        }
         let before = buffer.filled().len();
         let polled = either!(&mut self.stream, it => Pin::new(it).poll_read(context, buffer));
         match polled {

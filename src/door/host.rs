@@ -18,8 +18,11 @@ use super::{
     Calls, Limits, Peer, Stage, Tls,
     guard::{Guard, Stream},
     metrics::{Closed, Metrics},
+    pace::{Brake, Pace},
     tls::peer_names,
 };
+use tower::ServiceExt as _;
+
 use crate::seal::random;
 
 /// The largest header list.
@@ -36,6 +39,7 @@ pub(super) struct Host {
     limits: Limits,
     tls: Option<Arc<Tls>>,
     metrics: Metrics,
+    pace: Pace,
     http: auto::Builder<TokioExecutor>,
 }
 
@@ -45,6 +49,7 @@ impl Host {
             limits,
             tls,
             metrics,
+            pace: Pace::new(),
             http: http(),
         }
     }
@@ -96,8 +101,13 @@ impl Host {
     where
         S: Calls,
     {
-        let guard = Guard::new(stream, &self.limits);
+        let brake = Brake::new(&self.pace);
+        let guard = Guard::new(stream, &self.limits, brake.clone());
         let cause = guard.cause();
+        let service = service.map_response(move |response| {
+            brake.answered(&response);
+            response
+        });
         let service = TowerToHyperService::new(service);
         let connection = self.http.serve_connection(TokioIo::new(guard), service);
         let age = sleep(self.limits.age());

@@ -10,9 +10,11 @@
 
 mod accept;
 mod descriptors;
+mod drained;
 mod guard;
 mod host;
 mod metrics;
+mod pace;
 mod reading;
 mod tls;
 
@@ -29,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 pub use self::descriptors::{TooFewDescriptors, connections};
+pub use self::drained::Drained;
 pub use self::tls::{ClientCertificates, Tls, TlsError, TlsFiles};
 use self::{accept::Accepting, host::Host, metrics::Metrics};
 

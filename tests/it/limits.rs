@@ -4,6 +4,7 @@
 
 mod attacks;
 mod deadlines;
+mod pace;
 mod places;
 mod strangers;
 mod streams;

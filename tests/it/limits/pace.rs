@@ -1,0 +1,63 @@
+//! O1: refusals cost something too, so whoever is refused without end is read from later.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// Calls of one connection; so many are in flight at once.
+const CALLS: u32 = 2_000;
+const IN_FLIGHT: u32 = 50;
+/// What the door refuses at once (`door/pace.rs`), with calls that were read already; and how long each takes after that.
+const AT_ONCE: u32 = 250 + 2 * IN_FLIGHT;
+const EACH: Duration = Duration::from_micros(200);
+
+/// A client that goes on calling a service that has no room has each of its calls answered, and no faster than the service
+/// refuses. A lower bound: a slow machine only makes it longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn o1_a_flood_of_refusals_is_slowed_and_answered() {
+    let world = World::new(Backend::Sqlite).await;
+    let limits = Limits {
+        calls_max: 0,
+        calls_reserved: 0,
+        ..Limits::default()
+    };
+    let replica = start(&world, limits).await;
+    let intake = replica.intake();
+    let begun = Instant::now();
+    let mut flood = JoinSet::new();
+    for _ in 0..IN_FLIGHT {
+        let mut intake = intake.clone();
+        flood.spawn(async move {
+            for _ in 0..CALLS / IN_FLIGHT {
+                let refused = notice(&mut intake).await.unwrap_err();
+                assert_eq!(reason(&refused), "OVERLOADED", "{refused:?}");
+            }
+        });
+    }
+    flood.join_all().await;
+    let at_least = EACH * (CALLS - AT_ONCE);
+    assert!(begun.elapsed() >= at_least, "{:?}", begun.elapsed());
+    replica.stop().await;
+}
+
+/// Whoever is refused before its message was read, again and again, keeps its connection, and what else is under way there.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_cost_no_connection() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
+    let nobody = intake_as(&replica, "li_intake_nobody");
+    let mut calls = JoinSet::new();
+    for _ in 0..IN_FLIGHT {
+        let mut intake = nobody.clone();
+        calls.spawn(async move {
+            for _ in 0..CALLS / IN_FLIGHT {
+                let refused = notice(&mut intake).await.unwrap_err();
+                assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+            }
+        });
+    }
+    calls.join_all().await;
+    replica.stop().await;
+}
