@@ -1,4 +1,4 @@
-//! The one way to write to the ledger.
+//! How the ledger is written to; submissions on PostgreSQL have a shorter way ([`super::foreseen`]).
 //!
 //! Called last in a writing transaction, once: it locks the head's row until the commit, so that numbers
 //! become visible in order and without gaps, on SQLite and on PostgreSQL with any number of replicas. A plain
@@ -95,7 +95,7 @@ impl<DB: Dialect> Tx<'_, DB> {
 }
 
 /// These values, and behind them the rows of the entries.
-fn entry_rows(mut values: Vec<Value>, entries: &[Entry]) -> Vec<Value> {
+pub(super) fn entry_rows(mut values: Vec<Value>, entries: &[Entry]) -> Vec<Value> {
     values.reserve(entries.len() * COLUMNS.len());
     for entry in entries {
         values.extend(values![

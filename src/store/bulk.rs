@@ -93,10 +93,16 @@ impl Bulk {
     /// The statement for PostgreSQL over these values, which are whole rows one after the other.
     pub(super) fn arrays(&'static self, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
         let mut given = values;
-        let values = given.split_off(self.values_beside());
-        if values.is_empty() {
+        let rows = given.split_off(self.values_beside());
+        if rows.is_empty() {
             return Vec::new();
         }
+        given.extend(self.array_values(rows));
+        vec![(self.array_text(), given)]
+    }
+
+    /// An array for each column of these values, which are whole rows one after the other.
+    pub(super) fn array_values(&self, values: Vec<Value>) -> impl Iterator<Item = Value> {
         let rows = values.len() / self.columns.len();
         let mut arrays: Vec<Vec<Value>> = self
             .columns
@@ -107,12 +113,9 @@ impl Bulk {
             arrays[place % self.columns.len()].push(value);
         }
         let types = self.columns.iter().copied();
-        given.extend(
-            types
-                .zip(arrays)
-                .map(|(of, values)| Value::Array(of, values)),
-        );
-        vec![(self.array_text(), given)]
+        types
+            .zip(arrays)
+            .map(|(of, values)| Value::Array(of, values))
     }
 
     /// Each text there can be, for the test that prepares them all.
@@ -136,20 +139,35 @@ impl Bulk {
 
     fn array_text(&'static self) -> &'static str {
         self.arrays.get_or_init(|| {
-            let first = self.values_beside() + 1;
-            let columns = self.columns.iter().enumerate();
-            let places: Vec<String> = columns
-                .map(|(place, of)| format!("${}::{}", first + place, of.array()))
-                .collect();
             let beside = self
                 .beside
                 .map_or_else(String::new, |(sql, _)| format!("WITH beside AS ({sql}) "));
-            format!(
-                "{beside}{} SELECT * FROM UNNEST({}) {}",
-                self.head,
-                places.join(", "),
-                self.tail
-            )
+            let rows = self.unnest(self.values_beside() + 1);
+            format!("{beside}{} SELECT * FROM {rows} {}", self.head, self.tail)
         })
+    }
+
+    /// The rows out of arrays, of which the first is this placeholder.
+    fn unnest(&self, first: usize) -> String {
+        let columns = self.columns.iter().enumerate();
+        let places: Vec<String> = columns
+            .map(|(place, of)| format!("${}::{}", first + place, of.array()))
+            .collect();
+        format!("UNNEST({})", places.join(", "))
+    }
+
+    /// A part of a larger statement for PostgreSQL: the rows out of arrays, the first of which is this placeholder, once
+    /// for each row of `beside`.
+    pub(super) fn array_part(&self, first: usize, beside: &str) -> String {
+        let rows = self.unnest(first);
+        format!(
+            "{} SELECT given.* FROM {rows} AS given, {beside}",
+            self.head
+        )
+    }
+
+    /// How many placeholders a row takes.
+    pub(super) const fn width(&self) -> usize {
+        self.columns.len()
     }
 }

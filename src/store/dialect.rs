@@ -97,9 +97,7 @@ pub(crate) trait Columns {
 pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     /// Begins a transaction that will write.
     const BEGIN_WRITE: &'static str;
-    /// How many writers take batches from the submission queue.
-    const WRITERS: usize;
-    /// How long a writer keeps a connection to itself, and then how long the first answer of that one may take; zero
+    /// How long the queue's writer keeps a connection to itself, and then how long the first answer of that one may take; zero
     /// if others wait for it.
     const KEEP_MAX: Duration;
     /// Whether new leads wait to be put into the blind indexes.
@@ -187,7 +185,7 @@ fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $writers:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -217,7 +215,6 @@ macro_rules! dialect {
 
         impl Dialect for $database {
             const BEGIN_WRITE: &'static str = $begin;
-            const WRITERS: usize = $writers;
             const KEEP_MAX: Duration = $keep_max;
             const HAS_TAIL: bool = $has_tail;
             const ANSWER_MAX: Option<Duration> = $answer_max;
@@ -333,14 +330,12 @@ fn bind<A: Bind>(values: Vec<Value>) -> sqlx::Result<A> {
     Ok(arguments)
 }
 
-// One writer: SQLite has one write lock, and a second would only wait for it. The lock is taken at the
-// start, so that a transaction never fails half-way for want of it.
+// The one write lock is taken at the start, so that a transaction never fails half-way for want of it.
 dialect!(
     Sqlite,
     SqliteRow,
     SqliteArguments,
     "BEGIN IMMEDIATE",
-    1,
     Duration::ZERO,
     true,
     None,
@@ -352,13 +347,11 @@ dialect!(
     true,
     clean_sqlite
 );
-// Two writers: one prepares and inserts its leads while the other holds the ledger's head.
 dialect!(
     Postgres,
     PgRow,
     PgArguments,
     "BEGIN",
-    2,
     postgres::KEEP_MAX,
     false,
     Some(ANSWER_MAX),

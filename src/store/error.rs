@@ -246,6 +246,22 @@ impl StoreError {
         }
     }
 
+    /// Whether it is the session that is over, and not a statement that was refused: another connection may do better.
+    pub(super) fn is_end_of_session(&self) -> bool {
+        match self {
+            // Silence was waited for long enough.
+            Self::Database(DatabaseError(sqlx::Error::Io(error))) => {
+                error.kind() != std::io::ErrorKind::TimedOut
+            }
+            error => error.code().is_some_and(|code| {
+                // Connection exceptions; an administrator's end; a server that takes no writes any more.
+                ["08", "57P", "25006"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+            }),
+        }
+    }
+
     fn has_code(&self, codes: &[&str]) -> bool {
         self.code().is_some_and(|code| codes.contains(&&*code))
     }

@@ -17,6 +17,7 @@ use super::{
     },
     dialect::{Columns as _, Dialect, Value, values},
     error::retrying,
+    foreseen::Foreseen,
     group::Job,
     kept::{Kept, Lent},
     sql::{Sql, SqlStore},
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     clock::from_micros,
     domain::{lead::LeadId, retention::RetentionPolicy},
-    ledger::{EntryKind, NewEntry},
+    ledger::{Entry, EntryKind, NewEntry},
     seal::SealedLead,
 };
 
@@ -45,6 +46,72 @@ pub(super) static FIND_REQUESTS: Bulk = Bulk::new(
     &[Int, Uuid],
     ")",
 );
+
+/// Submissions that are written at once, none of which is a repeat as far as is known.
+pub(super) struct Batch<'j> {
+    jobs: Vec<&'j Job>,
+    /// Their entries, in the same order.
+    pub(super) entries: Vec<NewEntry>,
+    /// The oldest generation of the key ring that one was sealed with.
+    pub(super) ring: i64,
+}
+
+impl<'j> Batch<'j> {
+    fn of(jobs: &'j [Job], places: &[usize]) -> Self {
+        let jobs: Vec<&Job> = places.iter().map(|place| &jobs[*place]).collect();
+        let entry = |job: &&Job| {
+            let entry = NewEntry::new(EntryKind::Submitted, job.client_id);
+            entry.lead(job.lead.id).request(job.lead.request_id)
+        };
+        Self {
+            entries: jobs.iter().map(entry).collect(),
+            ring: jobs
+                .iter()
+                .map(|job| job.lead.ring)
+                .min()
+                .unwrap_or(i64::MAX),
+            jobs,
+        }
+    }
+
+    /// The rows of [`INSERT_LEADS`].
+    pub(super) fn leads(&self) -> Vec<Value> {
+        let mut values = Vec::with_capacity(self.jobs.len() * INSERT_LEADS.width());
+        for Job { lead, .. } in &self.jobs {
+            values.extend(values![
+                lead.id.uuid(),
+                lead.sealed.as_slice(),
+                i64::from(lead.key_id),
+                lead.index.email,
+                lead.index.phone,
+                lead.content_mac,
+                lead.basis as i64,
+                lead.consent,
+                lead.notice_version.as_str(),
+                lead.submitted_at.as_microsecond(),
+                0,
+                1,
+                i64::from(lead.index_key_id),
+            ]);
+        }
+        values
+    }
+}
+
+/// What the queue's writer keeps from one batch to the next.
+pub(super) struct Writer<DB: Dialect> {
+    kept: Kept<DB>,
+    foreseen: Foreseen,
+}
+
+impl<DB: Dialect> Writer<DB> {
+    pub(super) fn new() -> Self {
+        Self {
+            kept: Kept::new(),
+            foreseen: Foreseen::default(),
+        }
+    }
+}
 
 /// A client and its idempotency key.
 type RequestKey = (i64, uuid::Uuid);
@@ -86,7 +153,7 @@ impl<DB: Dialect> Sql<DB> {
     pub(super) async fn submit_batch(
         &self,
         jobs: &[Job],
-        kept: &Kept<DB>,
+        writer: &Writer<DB>,
     ) -> Result<Vec<Submission>> {
         let mut results: Vec<Option<Submission>> = vec![None; jobs.len()];
         // A key that stands twice in the batch is written once; the second is answered as a repeat.
@@ -106,7 +173,7 @@ impl<DB: Dialect> Sql<DB> {
         // Each round that finds a repeat leaves fewer for the next; another replica, or the other writer,
         // may take a key between two rounds.
         while !fresh.is_empty() {
-            match retrying(|| self.insert_batch(jobs, &fresh, kept)).await {
+            match retrying(|| self.insert_batch(jobs, &fresh, writer)).await {
                 Ok(()) => {
                     for place in fresh.drain(..) {
                         results[place] = Some(stored(&jobs[place].lead));
@@ -133,21 +200,29 @@ impl<DB: Dialect> Sql<DB> {
             .collect())
     }
 
-    async fn insert_batch(&self, jobs: &[Job], places: &[usize], kept: &Kept<DB>) -> Result<()> {
+    async fn insert_batch(
+        &self,
+        jobs: &[Job],
+        places: &[usize],
+        writer: &Writer<DB>,
+    ) -> Result<()> {
         if places.is_empty() {
             return Ok(());
         }
         self.room.check()?;
         self.bound_tail().await?;
+        let batch = Batch::of(jobs, places);
+        let Writer { kept, foreseen } = writer;
         if let Some(mut old) = kept.take()
-            && self.insert_on(&mut old, jobs, places).await?
+            && (self.append_foreseen(&mut old, &batch, foreseen).await?
+                || self.insert_on(&mut old, &batch, foreseen).await?)
         {
             kept.keep(old);
             return Ok(());
         }
         let mut new = Lent::of(&self.writer).await?;
         let tx = self.begin_on(&mut new).await?;
-        self.write_jobs(tx, jobs, places).await?;
+        self.write_leads(tx, &batch, foreseen).await?;
         kept.keep(new);
         Ok(())
     }
@@ -156,46 +231,28 @@ impl<DB: Dialect> Sql<DB> {
     async fn insert_on(
         &self,
         kept: &mut DB::Connection,
-        jobs: &[Job],
-        places: &[usize],
+        batch: &Batch<'_>,
+        foreseen: &Foreseen,
     ) -> Result<bool> {
         let begun = timeout(DB::KEEP_MAX, self.begin_on(kept)).await;
         let Ok(Ok(tx)) = begun else {
             return Ok(false);
         };
-        self.write_jobs(tx, jobs, places).await?;
+        self.write_leads(tx, batch, foreseen).await?;
         Ok(true)
     }
 
-    async fn write_jobs(&self, mut tx: Tx<'_, DB>, jobs: &[Job], places: &[usize]) -> Result<()> {
-        let mut values = Vec::with_capacity(places.len() * 13);
-        let mut entries = Vec::with_capacity(places.len());
-        for place in places {
-            let Job {
-                client_id, lead, ..
-            } = &jobs[*place];
-            values.extend(values![
-                lead.id.uuid(),
-                lead.sealed.as_slice(),
-                i64::from(lead.key_id),
-                lead.index.email,
-                lead.index.phone,
-                lead.content_mac,
-                lead.basis as i64,
-                lead.consent,
-                lead.notice_version.as_str(),
-                lead.submitted_at.as_microsecond(),
-                0,
-                1,
-                i64::from(lead.index_key_id),
-            ]);
-            tx.depends_on_ring(lead.ring);
-            let entry = NewEntry::new(EntryKind::Submitted, *client_id);
-            entries.push(entry.lead(lead.id).request(lead.request_id));
-        }
-        tx.execute_bulk(&INSERT_LEADS, values).await?;
-        let entries = tx.append(&entries, self.clock.now()).await?;
+    async fn write_leads(
+        &self,
+        mut tx: Tx<'_, DB>,
+        batch: &Batch<'_>,
+        foreseen: &Foreseen,
+    ) -> Result<()> {
+        tx.depends_on_ring(batch.ring);
+        tx.execute_bulk(&INSERT_LEADS, batch.leads()).await?;
+        let entries = tx.append(&batch.entries, self.clock.now()).await?;
         tx.commit().await?;
+        foreseen.learn(entries.last().map(Entry::head));
         self.signal.moved(&entries);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A connection that a writer keeps between two batches.
 //!
 //! The pool asks a connection whether it is still good when it leaves and when it comes back, and then the driver asks
-//! once more: three round trips, beside the five of a transaction. So one whose transaction went well is used for the
+//! once more: three round trips, beside the one of a batch that was foreseen. So one whose transaction went well is used for the
 //! next, for as long as [`Dialect::KEEP_MAX`]; what fails goes back to the pool, and is asked.
 
 use std::{

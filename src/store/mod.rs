@@ -3,7 +3,7 @@
 //! How to read it: a trait for each capability stands here (that of keys in [`rotation`], that of accounts in [`account`]), so that a service holds no more than it may use
 //! ([`IntakeStore`] cannot read leads); [`sql::SqlStore`] implements them all, a file for each; what the databases do
 //! differently is in [`dialect`]. The rules: one call is one method is one transaction, its ledger entries
-//! included, appended last ([`append`]); statements are constants beside their use, the same text for both
+//! included, appended last ([`append`], and [`foreseen`] for batches); statements are constants beside their use, the same text for both
 //! databases but for lists of rows ([`bulk`]); every list has a bound. To add a call: a trait method here, a body in the file of its
 //! capability, its statements in that file's `statements!` (a test prepares them all on both databases).
 
@@ -18,6 +18,7 @@ mod dialect;
 mod erase;
 mod error;
 mod feed;
+mod foreseen;
 mod group;
 mod intake;
 mod kept;

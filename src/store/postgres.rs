@@ -84,7 +84,7 @@ const CONNECTIONS_MIN: u32 = 10;
 /// How a replica's connections are shared out: whoever is slow, or waits for a lock, keeps nobody else from them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shares {
-    /// Of the submission queue: one for each writer, and one that is on its way back to the pool.
+    /// Of the submission queue: its writer's, one that looks up repeats, and those on their way back to the pool.
     pub(super) intake: u32,
     /// Of people's requests.
     pub(super) owed: u32,

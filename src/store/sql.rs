@@ -12,7 +12,7 @@ use super::{
     bulk::Bulk,
     client,
     dialect::{Columns, Dialect, Value},
-    erase, feed,
+    erase, feed, foreseen,
     group::Queue,
     intake, keys, ledger,
     lookup::{self, Indexed},
@@ -152,12 +152,16 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         &privacy::UNCHANGED_LEADS,
         &restore::DELETE_LEADS,
     ];
-    let tail = if arrays { &[] } else { lookup::TAIL_STATEMENTS };
+    let of_one: Vec<&'static str> = if arrays {
+        vec![foreseen::append_foreseen()]
+    } else {
+        lookup::TAIL_STATEMENTS.to_vec()
+    };
     lists
         .into_iter()
-        .chain([tail])
         .flatten()
         .copied()
+        .chain(of_one)
         .chain(
             bulks
                 .into_iter()

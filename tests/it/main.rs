@@ -29,6 +29,7 @@ mod export;
 mod export_receipts;
 mod failed_flush;
 mod feed;
+mod foreseen;
 mod full_disk;
 mod keys;
 mod leaks;
