@@ -49,7 +49,7 @@ struct Window {
 }
 
 pub(crate) async fn run(server: &Server, load: Load) -> anyhow::Result<Outcome> {
-    let token = bearer(server)?;
+    let token = bearer(&server.token)?;
     let version = notice_version(server).await?;
     let mut channels = Vec::new();
     for _ in 0..load.connections {
@@ -92,11 +92,11 @@ pub(crate) async fn run(server: &Server, load: Load) -> anyhow::Result<Outcome> 
     Ok(outcome)
 }
 
-fn bearer(server: &Server) -> anyhow::Result<MetadataValue<Ascii>> {
-    Ok(format!("Bearer {}", server.token).parse()?)
+pub(crate) fn bearer(token: &str) -> anyhow::Result<MetadataValue<Ascii>> {
+    Ok(format!("Bearer {token}").parse()?)
 }
 
-async fn connect(server: &Server) -> anyhow::Result<Channel> {
+pub(crate) async fn connect(server: &Server) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address))?;
     Ok(endpoint.connect().await?)
 }
@@ -105,7 +105,7 @@ async fn connect(server: &Server) -> anyhow::Result<Channel> {
 pub(crate) async fn notice_version(server: &Server) -> anyhow::Result<Arc<str>> {
     let mut request = Request::new(pb::GetPrivacyNoticeRequest::default());
     let headers = request.metadata_mut();
-    headers.insert("authorization", bearer(server)?);
+    headers.insert("authorization", bearer(&server.token)?);
     let notice = IntakeServiceClient::new(connect(server).await?)
         .get_privacy_notice(request)
         .await?;

@@ -37,6 +37,16 @@ impl Keys {
 /// Distinguishes the forms of this process.
 static FORMS: AtomicU64 = AtomicU64::new(0);
 
+/// How many forms there are: the number of the next one.
+pub(crate) fn forms() -> u64 {
+    FORMS.load(Ordering::Relaxed)
+}
+
+/// The address in a form.
+pub(crate) fn email(number: u64) -> String {
+    format!("kari.nordmann.{number}@example.no")
+}
+
 /// A form of an ordinary size. `version` is that of the privacy notice in force.
 pub(crate) fn form(version: &str, keys: Keys) -> anyhow::Result<pb::SubmitLeadRequest> {
     let number = FORMS.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +56,7 @@ pub(crate) fn form(version: &str, keys: Keys) -> anyhow::Result<pb::SubmitLeadRe
         company: "Nordmann Bakeri AS".to_owned(),
         // Norwegian mobile numbers: 9 and seven digits. Ten million are enough for any one database.
         phone: format!("+47{:08}", 90_000_000 + number % 10_000_000),
-        email: format!("kari.nordmann.{number}@example.no"),
+        email: email(number),
         lawful_basis: pb::LawfulBasis::PreContract.into(),
         consent: false,
         notice_version: version.to_owned(),

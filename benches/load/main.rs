@@ -9,6 +9,11 @@
 //! With `--rate` and `--overload` the loop is open (`open.rs`), and the server has its limits: calls come at their
 //! times, and what it cannot take it refuses.
 //!
+//! With `--leads` it is everything else that is measured, on a store that has so many leads (`filled/`): the feed, what
+//! people ask for, the start, memory.
+//!
+//! With `--peers` a submission is measured beside those of PocketBase and pgbench (`peers/`).
+//!
 //! PostgreSQL comes by `LEAD_INTAKE_TEST_POSTGRES_URL`; `scripts/with-postgres` starts one with durable
 //! settings. To measure another server, add a [`Subject`] and say in `server.rs` how it starts.
 
@@ -17,9 +22,12 @@ mod client;
 mod cpu;
 mod database;
 mod echo;
+mod filled;
 mod form;
+mod home;
 mod open;
 mod overload;
+mod peers;
 mod report;
 mod server;
 mod subject;
@@ -34,8 +42,9 @@ use lead_intake::cli::say;
 use self::{
     client::{Load, Outcome},
     form::Keys,
+    home::Limits,
     report::Sample,
-    server::{Limits, Server},
+    server::Server,
     subject::{Stores, Subject, subjects},
 };
 
@@ -77,6 +86,12 @@ struct Options {
     /// Open loop at a half, once, twice and ten times of what a closed loop achieves, and at a half again
     #[arg(long, conflicts_with = "rate")]
     overload: bool,
+    /// Measure the feed, requests of people, start and memory with so many leads: `10000,100000`
+    #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with_all = ["rate", "overload"])]
+    leads: Vec<u64>,
+    /// Measure submissions beside PocketBase's and pgbench's: `./scripts/peers`
+    #[arg(long, conflicts_with_all = ["rate", "overload", "leads"])]
+    peers: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -118,6 +133,12 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options) -> anyhow::Result<()> {
     let subjects = subjects(options.store, options.beside.as_ref())?;
+    if !options.leads.is_empty() {
+        return filled(options, &subjects).await;
+    }
+    if options.peers {
+        return report::print_peers(options, &peers::run(options, &subjects).await?);
+    }
     if options.rate.is_some() || options.overload {
         return open(options, &subjects).await;
     }
@@ -157,6 +178,18 @@ async fn open(options: &Options, subjects: &[Subject]) -> anyhow::Result<()> {
         all.push(steps.with_context(|| subject.name())?);
     }
     report::print_open(options, &all)
+}
+
+/// Stores with leads, of each subject that stores any.
+async fn filled(options: &Options, subjects: &[Subject]) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for subject in subjects {
+        if !matches!(subject, Subject::Echo) {
+            let filled = filled::run(subject, &options.leads, options.keys).await;
+            all.push(filled.with_context(|| subject.name())?);
+        }
+    }
+    report::print_filled(options, &all)
 }
 
 /// One subject, once: under load, then with one caller alone.

@@ -10,8 +10,9 @@ use lead_intake::cli::say;
 
 use super::{
     Options, Subject, WARM_UP,
+    home::Limits,
     open::{Arrivals, Crowd, Outcome, Phase},
-    server::{Limits, Server},
+    server::Server,
 };
 
 /// The arrivals of the steps, in tenths of the capacity. After the flood it is as before.

@@ -1,6 +1,8 @@
 //! Figures of the closed loop: medians, ratios to the echo, a table or JSON.
 
+mod filled;
 mod open;
+mod peers;
 
 use std::{thread::available_parallelism, time::Duration};
 
@@ -10,7 +12,7 @@ use serde_json::json;
 
 use super::{Options, client::Outcome};
 
-pub(crate) use self::open::print_open;
+pub(crate) use self::{filled::print_filled, open::print_open, peers::print_peers};
 
 /// The figures of one subject in one round, or their medians.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +70,7 @@ impl Sample {
     }
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     match (figures.get(middle.wrapping_sub(1)), figures.get(middle)) {

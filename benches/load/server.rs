@@ -3,49 +3,29 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use lead_intake::cli::say;
-use tempfile::TempDir;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpStream,
-    process::{Child, ChildStderr, Command},
-    time::timeout,
+    process::{Child, ChildStderr},
+    time::{sleep, timeout},
 };
 
-use super::{Subject, cpu, database::Database};
+use super::{
+    Subject, cpu,
+    home::{Home, Limits},
+};
 
 /// How long a server may take to listen, its migrations included.
 const START_MAX: Duration = Duration::from_mins(1);
-
-/// One client may call as often as it can: the overload is everybody's. All other limits are the defaults.
-const LIMITED: &str = r#"
-[controller]
-name = "Bench AS"
-address = "Benkeveien 1, 0001 Oslo"
-organisation_number = "917 899 142"
-phone = "4060 5600"
-email = "bench@example.no"
-[retention]
-max_age = "P180D"
-[limits]
-client_calls_per_second = 1000000
-client_calls_burst = 1000000
-"#;
-
-/// Whether a server refuses anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limits {
-    /// It takes what comes.
-    Off,
-    /// It is as it would be installed, except that each client may call as often as it can.
-    On,
-}
+/// Between two questions whether it is ready.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A running server. Dropped without [`Server::stop`], the process is killed all the same.
 pub(crate) struct Server {
@@ -55,18 +35,16 @@ pub(crate) struct Server {
     admin: Option<SocketAddr>,
     /// A token of role `intake`.
     pub(crate) token: String,
-    database: Option<Database>,
-    /// How commands on its data are called; an echo has none.
-    commands: Option<Commands>,
-    /// On disk, beside the build: a temporary directory may be memory.
-    _dir: TempDir,
+    home: Home,
 }
 
-/// The program with a server's data.
-struct Commands {
-    program: PathBuf,
-    data: PathBuf,
-    database_url: Option<String>,
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is asked to, and finishes what it has.
+    Asked,
+    /// It is not asked.
+    Killed,
 }
 
 /// What was used so far.
@@ -92,66 +70,14 @@ impl Used {
     }
 }
 
-impl Commands {
-    /// The program, in no environment that would change what it does.
-    fn command(&self, name: &str) -> Command {
-        let mut command = clean(&self.program);
-        command.arg(name).arg("--data-dir").arg(&self.data);
-        if let Some(url) = &self.database_url {
-            command.env("LEAD_INTAKE_DATABASE_URL", url);
-        }
-        command
-    }
-
-    fn serve(&self, limits: Limits) -> anyhow::Result<Command> {
-        let mut command = self.command("serve");
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-        match limits {
-            // One client calls as often as it can: that is what is measured.
-            Limits::Off => {
-                command.env("LEAD_INTAKE_LIMITS", "false");
-            }
-            Limits::On => {
-                let file = self.data.with_extension("toml");
-                std::fs::write(&file, LIMITED)?;
-                command.arg("--config").arg(file);
-            }
-        }
-        Ok(command)
-    }
-}
-
-fn clean(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LEAD_INTAKE_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
 impl Server {
     pub(crate) async fn start(subject: &Subject, limits: Limits) -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let data = dir.path().join("data");
-        let (database, database_url) = match subject.postgres() {
-            Some(url) => Some(Database::create(url).await?).unzip(),
-            None => (None, None),
-        };
-        let commands = subject.program().map(|program| Commands {
-            program,
-            data: data.clone(),
-            database_url,
-        });
-        let mut command = if let Some(commands) = &commands {
-            commands.serve(limits)?
-        } else {
-            let mut echo = clean(&std::env::current_exe()?);
-            echo.arg("--echo");
-            echo
-        };
-        let mut child = command
+        Self::launch(Home::make(subject, limits).await?).await
+    }
+
+    async fn launch(home: Home) -> anyhow::Result<Self> {
+        let mut child = home
+            .serve()?
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -161,37 +87,68 @@ impl Server {
         let mut lines = BufReader::new(stderr).lines();
         let (address, admin) = timeout(START_MAX, listening(&mut lines)).await??;
         tokio::spawn(pass_on_warnings(lines));
-        let token = if commands.is_none() {
-            // As long as a real one, so that both servers read as much.
-            format!("li_intake_{}", "x".repeat(63))
-        } else {
-            std::fs::read_to_string(data.join("tokens/intake"))?
-                .trim()
-                .to_owned()
-        };
         Ok(Self {
             child,
             address,
             admin,
-            token,
-            database,
-            commands,
-            _dir: dir,
+            token: home.token("intake")?,
+            home,
         })
+    }
+
+    /// Ends it and starts it again on what it left; says how long it took to be ready.
+    pub(crate) async fn restart(mut self, end: End) -> anyhow::Result<(Self, Duration)> {
+        self.end(end).await?;
+        let begun = Instant::now();
+        let server = Self::launch(self.home).await?;
+        server.ready().await?;
+        Ok((server, begun.elapsed()))
+    }
+
+    /// Another server on the same database.
+    pub(crate) async fn replica(&self) -> anyhow::Result<Self> {
+        let replica = Self::launch(self.home.replica()?).await?;
+        replica.ready().await?;
+        Ok(replica)
+    }
+
+    /// Waits until it says that it is ready.
+    async fn ready(&self) -> anyhow::Result<()> {
+        let admin = self.admin.context("an echo is never ready")?;
+        let deadline = Instant::now() + START_MAX;
+        while !get(admin, "/readyz").await?.starts_with("HTTP/1.1 200 ") {
+            ensure!(Instant::now() < deadline, "the server is not ready");
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// The URL of its database, if that is PostgreSQL.
+    pub(crate) fn database_url(&self) -> Option<&str> {
+        self.home.database_url()
+    }
+
+    /// The first process of PostgreSQL, if it runs on this machine.
+    pub(crate) fn postmaster(&self) -> Option<u32> {
+        self.home.postmaster()
+    }
+
+    /// A token of a new client.
+    pub(crate) async fn client(&self, name: &str, role: &str) -> anyhow::Result<String> {
+        self.home.client(name, role).await
+    }
+
+    /// The first token of a role.
+    pub(crate) fn token_of(&self, role: &str) -> anyhow::Result<String> {
+        self.home.token(role)
     }
 
     /// Tokens of so many clients that may submit, the first of them included.
     pub(crate) async fn clients(&self, count: u16) -> anyhow::Result<Vec<String>> {
         let mut tokens = vec![self.token.clone()];
-        let Some(commands) = &self.commands else {
-            return Ok(tokens);
-        };
-        for number in 1..count {
-            let mut command = commands.command("client");
-            command.args(["add", &format!("load-{number}"), "--role", "intake"]);
-            let output = command.output().await?;
-            ensure!(output.status.success(), "no token for a client");
-            tokens.push(String::from_utf8(output.stdout)?.trim().to_owned());
+        // An echo knows no clients.
+        for number in (1..count).take_while(|_| self.admin.is_some()) {
+            tokens.push(self.client(&format!("load-{number}"), "intake").await?);
         }
         Ok(tokens)
     }
@@ -222,7 +179,7 @@ impl Server {
     /// What it has used so far.
     pub(crate) async fn used(&self) -> anyhow::Result<Used> {
         let pid = self.child.id().context("the server has ended")?;
-        let postmaster = self.database.as_ref().and_then(|d| d.postmaster);
+        let postmaster = self.home.postmaster();
         let batches = match self.admin {
             Some(admin) => Some(batches(admin).await?),
             None => None,
@@ -234,14 +191,24 @@ impl Server {
         })
     }
 
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    async fn end(&mut self, end: End) -> anyhow::Result<()> {
         let ended = self.child.try_wait()?;
         ensure!(ended.is_none(), "the server ended by itself");
-        self.child.kill().await?;
-        if let Some(database) = self.database.take() {
-            database.drop().await?;
+        if end == End::Asked {
+            let pid = self.child.id().and_then(|id| id.try_into().ok());
+            let pid = pid
+                .and_then(Pid::from_raw)
+                .context("the server has ended")?;
+            kill_process(pid, Signal::TERM)?;
+            timeout(START_MAX, self.child.wait()).await??;
+            return Ok(());
         }
-        Ok(())
+        Ok(self.child.kill().await?)
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.end(End::Killed).await?;
+        self.home.leave().await
     }
 }
 
@@ -274,8 +241,13 @@ async fn batches(admin: SocketAddr) -> anyhow::Result<u64> {
 }
 
 async fn metrics(admin: SocketAddr) -> anyhow::Result<String> {
+    get(admin, "/metrics").await
+}
+
+/// An answer of the server's admin listener, with its head.
+async fn get(admin: SocketAddr, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(admin).await?;
-    let request = "GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n";
+    let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
