@@ -26,7 +26,7 @@ const PROBE_MAX: Duration = Duration::from_secs(1);
 pub(super) const KEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Of each session. They override what the URL says.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     // A writer that stalls with the head locked is ended first, then those that wait for it give up, then
     // the server ends a statement, then we do.
     ("idle_in_transaction_session_timeout", "3s"),
@@ -40,6 +40,9 @@ const SETTINGS: [(&str, &str); 10] = [
     ("tcp_user_timeout", "15s"),
     ("default_transaction_isolation", "read committed"),
     ("client_min_messages", "warning"),
+    // Without statistics, as after a fill, a page of the feed looks dear enough to be compiled: a second for what takes
+    // two milliseconds.
+    ("jit", "off"),
 ];
 
 /// How to connect by this URL. Fails if it does not say how a connection over a network is protected.
