@@ -61,6 +61,10 @@ const SQLITE_MIN: i32 = 3_051_003;
 /// How long SQLite waits for another process that writes.
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Rows that SQLite's thread reads without waiting for who takes them: a page of the feed. With fewer the two wake each
+/// other for every few rows.
+const ROWS_READ: usize = 1024;
+
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -190,7 +194,7 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .connect_lazy_with(connect.read_only(true));
+        .connect_lazy_with(connect.read_only(true).row_buffer_size(ROWS_READ));
     Ok((writer, reader))
 }
 

@@ -1,4 +1,5 @@
-//! `StreamLeads`: the feed, open. A task for each stream reads a page, gives its connection back, and sends.
+//! `StreamLeads`: the feed, open. A task for each stream reads a page, gives its connection back, and sends; while it
+//! sends one that is not the last, it reads the next.
 //!
 //! What is sent lies in a short queue until the reader takes it. Nothing makes a reader take it: so the queue is bounded,
 //! a reader that takes nothing is given up, and the client's place for a stream is held until what lies there is gone.
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout},
@@ -140,23 +142,26 @@ impl LeadStream {
         let end = Instant::now() + self.crm.stream_max;
         let mut head = self.crm.store.head();
         let epoch = self.crm.store.epoch();
-        while Instant::now() < end {
-            // Marked as seen before the page is read: what comes in between wakes the next wait.
-            head.borrow_and_update();
+        let mut ahead = None;
+        // What was read ahead is recorded as delivered: it is sent, also if the stream's life is over by then.
+        while ahead.is_some() || Instant::now() < end {
             self.caller.check().await?;
             // Another replica restored: this position means what it meant no more.
             if self.crm.store.epoch() != epoch {
                 return Err(Refusal::CursorExpired.into());
             }
-            let page = self
-                .crm
-                .store
-                .page(self.caller.client().id, self.after, STREAM_PAGE)
-                .await?;
-            let has_more = page.has_more;
-            let idle = page.changes.is_empty();
+            let page = match ahead.take() {
+                Some(page) => page,
+                None => self.read(&mut head).await?,
+            };
             self.after = Some(page.next);
-            if !idle || !follow && !has_more {
+            let has_more = page.has_more;
+            if has_more && !page.changes.is_empty() && Instant::now() < end {
+                // The database reads the next page while this one is unsealed and sent.
+                let (next, sent) = join(self.read(&mut head), self.send(page)).await;
+                sent?;
+                ahead = Some(next?);
+            } else if !page.changes.is_empty() || !follow && !has_more {
                 self.send(page).await?;
             }
             if !has_more {
@@ -167,6 +172,15 @@ impl LeadStream {
             }
         }
         Ok(())
+    }
+
+    /// Reads the next page.
+    async fn read(&self, head: &mut watch::Receiver<i64>) -> Result<FeedPage, Status> {
+        // Marked as seen before the page is read: what comes in between wakes the next wait.
+        head.borrow_and_update();
+        let client_id = self.caller.client().id;
+        let page = self.crm.store.page(client_id, self.after, STREAM_PAGE);
+        Ok(page.await?)
     }
 
     /// Waits until the ledger moves, or the stream's life is over; says so now and then.
