@@ -36,6 +36,8 @@ pub(crate) struct Pace {
     pub(crate) p99_ms: Option<f64>,
     /// Processor time of the server, PostgreSQL's included, for each call in microseconds, if it can be measured.
     pub(crate) cpu_us: Option<f64>,
+    /// Calls that were answered otherwise than was asked.
+    pub(crate) failed: u64,
 }
 
 /// Ours and its peer, on the same kind of database.
@@ -47,6 +49,7 @@ pub(crate) struct Pair {
 impl Pace {
     fn new(
         latencies: &Histogram<u64>,
+        failed: u64,
         duration: Duration,
         cpu: Option<Duration>,
     ) -> anyhow::Result<Self> {
@@ -58,6 +61,7 @@ impl Pace {
             p50_ms: Some(ms(0.5)),
             p99_ms: Some(ms(0.99)),
             cpu_us: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / calls),
+            failed,
         })
     }
 
@@ -72,6 +76,7 @@ impl Pace {
             p50_ms: of(|it| it.p50_ms),
             p99_ms: of(|it| it.p99_ms),
             cpu_us: of(|it| it.cpu_us),
+            failed: rounds.iter().map(|it| it.failed).sum(),
         }
     }
 }
@@ -155,5 +160,5 @@ async fn measure(subject: &Subject, options: &Options, duration: Duration) -> an
     ensure!(outcome.answers.refused.is_empty(), "a call was refused");
     let used = &outcome.used;
     let cpu = used.server + used.database.unwrap_or_default();
-    Pace::new(&outcome.answers.accepted, outcome.duration(), Some(cpu))
+    Pace::new(&outcome.answers.accepted, 0, outcome.duration(), Some(cpu))
 }

@@ -36,7 +36,7 @@ pub(super) async fn measure(
     let calls_per_second = number(&report, "tps = ").context("pgbench said no rate")?;
     let calls = number(&report, "transactions actually processed: ").context("no count")?;
     let failed = number(&report, "number of failed transactions: ").unwrap_or_default();
-    ensure!(failed <= 0.0, "an insert failed");
+    ensure!(failed < 1.0, "an insert failed");
     let used = after
         .zip(before)
         .map(|(now, before)| now.saturating_sub(before));
@@ -44,6 +44,7 @@ pub(super) async fn measure(
         calls_per_second,
         p50_ms: None,
         p99_ms: None,
+        failed: 0,
         cpu_us: used.map(|used| used.as_secs_f64() * 1e6 / calls),
     })
 }

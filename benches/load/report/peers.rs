@@ -31,6 +31,11 @@ pub(crate) fn print_peers(options: &Options, pairs: &[Pair]) -> anyhow::Result<(
         }
     }
     cli::print(&table.to_string())?;
+    for (name, pace) in pairs.iter().map(|pair| &pair.peer) {
+        if pace.failed > 0 {
+            cli::print(&format!("{name}: {} more calls failed", pace.failed))?;
+        }
+    }
     cli::print(&format!(
         "{CALLS} calls in flight, {} s, medians of {} round(s); client, server and database share {} cores",
         options.seconds,
@@ -60,6 +65,7 @@ fn print_json(options: &Options, pairs: &[Pair]) -> anyhow::Result<()> {
             "p50_ms": pace.p50_ms,
             "p99_ms": pace.p99_ms,
             "cpu_us": pace.cpu_us,
+            "failed": pace.failed,
         })
     };
     let rows: Vec<_> = pairs
