@@ -44,7 +44,8 @@ struct Window {
 
 pub(super) async fn measure(program: &Path, duration: Duration) -> anyhow::Result<Pace> {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let (mut child, address) = start(program, dir.path()).await?;
+    // It writes down beside its data what it was told, and would do that again at the next start.
+    let (mut child, address) = start(program, &dir.path().join("data")).await?;
     make_collection(address).await?;
     let start = Instant::now() + WARM_UP;
     let window = Window {
