@@ -134,8 +134,7 @@ async fn make_collection(address: SocketAddr) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One caller: latencies of records that were created, and how many were not. With many writers it finds its database
-/// locked now and then.
+/// One caller: latencies of records that were created, and how many were not.
 async fn call(address: SocketAddr, window: Window) -> anyhow::Result<(Histogram<u64>, u64)> {
     let mut wire = Wire::connect(address).await?;
     let (mut latencies, mut failed) = (Histogram::new_with_max(LATENCY_MAX, 3)?, 0);
