@@ -32,6 +32,8 @@ use crate::{pb, store::FeedPage};
 const STREAM_PAGE: i64 = 1000;
 /// Messages that wait for a slow reader; none of them holds a database connection.
 const STREAM_BUFFER: usize = 4;
+/// A page that was read ahead and had to wait longer for a slow reader is read again.
+const AHEAD_MAX: Duration = Duration::from_millis(100);
 /// How often an idle stream says so, with the newest cursor.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often an open stream's token is checked again: a revocation acts within 5 s.
@@ -143,7 +145,7 @@ impl LeadStream {
         let mut head = self.crm.store.head();
         let epoch = self.crm.store.epoch();
         let mut ahead = None;
-        // What was read ahead is recorded as delivered: it is sent, also if the stream's life is over by then.
+        // What was read ahead is recorded as delivered: it is told, also if the stream's life is over by then.
         while ahead.is_some() || Instant::now() < end {
             self.caller.check().await?;
             // Another replica restored: this position means what it meant no more.
@@ -151,16 +153,18 @@ impl LeadStream {
                 return Err(Refusal::CursorExpired.into());
             }
             let page = match ahead.take() {
-                Some(page) => page,
-                None => self.read(&mut head).await?,
+                Some((page, at)) if Instant::now() < at + AHEAD_MAX => page,
+                // Who is erased by now is not in it any more.
+                _ => self.read(&mut head).await?,
             };
             self.after = Some(page.next);
             let has_more = page.has_more;
             if has_more && !page.changes.is_empty() && Instant::now() < end {
                 // The database reads the next page while this one is unsealed and sent.
+                let at = Instant::now();
                 let (next, sent) = join(self.read(&mut head), self.send(page)).await;
                 sent?;
-                ahead = Some(next?);
+                ahead = Some((next?, at));
             } else if !page.changes.is_empty() || !follow && !has_more {
                 self.send(page).await?;
             }
