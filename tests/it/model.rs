@@ -12,7 +12,7 @@
 //! one again:
 //!
 //! ```text
-//! ./.ci/soak      # 20 seeds of 100,000 steps on each database: hours
+//! ./.ci/soak      # 20 seeds of 100,000 steps on each database: hours, on a machine that does nothing else
 //! LEAD_INTAKE_MODEL_SEED=7 LEAD_INTAKE_MODEL_STEPS=1000 ./scripts/test --test it model::
 //! ```
 //!

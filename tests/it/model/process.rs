@@ -41,6 +41,8 @@ const SITE: &str = "LEAD_INTAKE_MODEL_SITE";
 const SAYS: &str = "model: ";
 /// No round comes by itself in the life of a world.
 const SWEEP_EVERY: Duration = Duration::from_hours(24);
+/// Lines of a replica's log that a failure shows.
+const WORDS: usize = 20;
 const KEYS: &str = "keys.toml";
 const SIGNER: &str = "checkpoint.key";
 
@@ -172,11 +174,19 @@ impl Process {
         said
     }
 
-    /// The end of its log: no content of leads is in it, as other tests hold.
+    /// The end of its log, from what it died of, if that is there: no content of leads is in it, as other tests hold.
     fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().rev().take(20).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        let lines: Vec<_> = log.lines().collect();
+        // A backtrace is longer than what is shown.
+        let died = lines.iter().rposition(|line| line.contains("panicked at"));
+        let from = died.unwrap_or(lines.len().saturating_sub(WORDS));
+        lines[from..]
+            .iter()
+            .take(WORDS)
+            .copied()
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
