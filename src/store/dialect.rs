@@ -2,7 +2,8 @@
 //!
 //! The statements are one text for both: `$1` placeholders, named columns, row locks by `UPDATE`. What is
 //! left are types of the driver, how a write transaction begins, how a list of rows is written into a
-//! statement ([`super::bulk`]: five statements have one), and how a connection is set up (`open`).
+//! statement ([`super::bulk`]: five statements have one), how bytes are written as text ([`packed`]: one
+//! statement), and how a connection is set up (`open`).
 
 use std::{fmt, time::Duration};
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use super::{
     bulk::{Bulk, ColumnType},
     open::SQLITE_BUSY_TIMEOUT,
+    packed,
     postgres::{self, ANSWER_MAX},
 };
 
@@ -110,6 +112,8 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     const AFTER_MIGRATING: &'static [&'static str];
     /// Whether [`Self::clean_up`] is what removes what deletions leave behind.
     const CLEANS_UP: bool;
+    /// Reads many entries of the ledger at once ([`packed`]).
+    const ENTRIES_PACKED: &'static str;
 
     /// The migrations compiled into the program.
     fn migrator() -> &'static Migrator;
@@ -185,7 +189,7 @@ fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $entries_packed:path, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -221,6 +225,7 @@ macro_rules! dialect {
             const WHILE_MIGRATING: &'static [&'static str] = $while_migrating;
             const AFTER_MIGRATING: &'static [&'static str] = $after_migrating;
             const CLEANS_UP: bool = $cleans_up;
+            const ENTRIES_PACKED: &'static str = $entries_packed;
 
             fn migrator() -> &'static Migrator {
                 static MIGRATOR: Migrator = sqlx::migrate!($migrations);
@@ -345,6 +350,7 @@ dialect!(
     Bulk::runs,
     no_array,
     true,
+    packed::SQLITE,
     clean_sqlite
 );
 dialect!(
@@ -362,5 +368,6 @@ dialect!(
     Bulk::arrays,
     add_array,
     false,
+    packed::POSTGRES,
     nothing_to_clean
 );

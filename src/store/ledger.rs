@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use async_trait::async_trait;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     LedgerStore, NamedEntry, Result, StoreError,
     dialect::{Columns, Dialect, values},
+    packed::unpack,
     sql::{Sql, SqlStore, statements, to_hash},
 };
 use crate::{
@@ -30,16 +32,16 @@ statements! {
                        WHERE ledger.lead_id = $3 AND ledger.sequence > $1 \
                        ORDER BY ledger.sequence LIMIT $2";
     HASH = "SELECT hash FROM ledger WHERE sequence = $1";
-    ENTRIES_TO = "SELECT sequence, kind, lead_id, client_id, request_id, detail, submission, at, \
-                  hash FROM ledger WHERE sequence > $1 AND sequence <= $2 \
-                  ORDER BY sequence LIMIT $3";
 }
 
 /// Reads the whole head.
 pub(super) const HEAD_ROW: &str = HEAD;
 
-/// Entries read at once while verifying.
-const VERIFY_PAGE: i64 = 10_000;
+/// Entries read at once while verifying: some 300 KiB.
+const VERIFY_PAGE: i64 = 2000;
+
+/// Entries, and why there are no more of them than that.
+type Page = (Vec<Entry>, Result<()>);
 
 #[async_trait]
 impl<DB: Dialect> LedgerStore for SqlStore<DB> {
@@ -107,19 +109,34 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
 impl<DB: Dialect> Sql<DB> {
     async fn verify_chain(&self, mut verifier: Verifier, head: Head) -> Result<Verification> {
         // Up to the head as it was at the start: what is written meanwhile is the next run's.
-        'pages: while verifier.position() < head.sequence {
-            let range = values![verifier.position(), head.sequence, VERIFY_PAGE];
-            let rows = self.read(ENTRIES_TO, range).await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in &rows {
-                if !verifier.check(&entry_at(row, 0)?) {
+        let mut next = self.page(verifier.position(), head.sequence);
+        'pages: loop {
+            let (entries, end) = next.await.map_err(|_| StoreError::Lost)??;
+            let last = entries.last().map(|entry| entry.sequence);
+            next = self.page(last.unwrap_or(head.sequence), head.sequence);
+            for entry in &entries {
+                if !verifier.check(entry) {
                     break 'pages;
                 }
             }
+            // Nothing before what cannot be read is wrong.
+            end?;
+            if last.is_none() {
+                break;
+            }
         }
         Ok(verifier.finish(head))
+    }
+
+    /// Begins to read a page: the database works on it while the one before is hashed.
+    fn page(&self, after: i64, upto: i64) -> AbortOnDropHandle<Result<Page>> {
+        let sql = self.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let range = values![after, upto, VERIFY_PAGE];
+            let rows = sql.read(DB::ENTRIES_PACKED, range).await?;
+            let packed = rows.first().map(|row| row.text(0)).transpose()?;
+            Ok(unpack(&packed.unwrap_or_default()))
+        }))
     }
 
     /// Compares the database with its mirror, both of which were read through: hashes cover all before them, so one

@@ -28,6 +28,7 @@ mod lookup;
 mod mirror;
 mod object;
 mod open;
+mod packed;
 mod postgres;
 mod privacy;
 mod refused;

@@ -16,7 +16,7 @@ use super::{
     group::Queue,
     intake, keys, ledger,
     lookup::{self, Indexed},
-    mirror, open, privacy, repeat, reseal,
+    mirror, open, packed, privacy, repeat, reseal,
     residue::Residue,
     restore,
     room::Room,
@@ -153,9 +153,9 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         &restore::DELETE_LEADS,
     ];
     let of_one: Vec<&'static str> = if arrays {
-        vec![foreseen::append_foreseen()]
+        vec![foreseen::append_foreseen(), packed::POSTGRES]
     } else {
-        lookup::TAIL_STATEMENTS.to_vec()
+        [lookup::TAIL_STATEMENTS, &[packed::SQLITE]].concat()
     };
     lists
         .into_iter()
