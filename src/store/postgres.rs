@@ -28,8 +28,9 @@ pub(super) const KEEP_MAX: Duration = Duration::from_secs(1);
 /// Of each session. They override what the URL says.
 const SETTINGS: [(&str, &str); 11] = [
     // A writer that stalls with the head locked is ended first, then those that wait for it give up, then
-    // the server ends a statement, then we do.
-    ("idle_in_transaction_session_timeout", "3s"),
+    // the server ends a statement, then we do. A replica that stands still may have two that wait in line, and each
+    // gets the head in its turn: so twice this is no longer than such a wait, and the others go on within 5 s.
+    ("idle_in_transaction_session_timeout", "2s"),
     ("lock_timeout", "4s"),
     ("statement_timeout", "4500ms"),
     // A session whose client is gone ends, and with it its locks.

@@ -28,7 +28,7 @@ use tonic::{service::interceptor::InterceptedService, transport::Endpoint};
 use crate::{
     raw::Raw,
     support::{
-        binary::{Binary, Ran, run},
+        binary::{Binary, Ran, add_replica, run, this},
         *,
     },
 };
@@ -54,23 +54,12 @@ impl Fleet {
         for place in 0..replicas {
             let data = fleet.data(place);
             if place > 0 {
-                fleet.add_replica(&data).await;
+                add_replica(this(), &fleet.data(0), &data, &fleet.envs()).await;
             }
             let replica = fleet.serve(place).await;
             fleet.replicas.push(replica);
         }
         fleet
-    }
-
-    /// What an operator does for one replica more: the keys of the first, and a mirror of its own.
-    async fn add_replica(&self, data: &Path) {
-        fs::create_dir(data).unwrap();
-        for key in ["keys.toml", "checkpoint.key"] {
-            fs::copy(self.data(0).join(key), data.join(key)).unwrap();
-        }
-        let data_dir = ("LEAD_INTAKE_DATA_DIR", data.to_str().unwrap());
-        let envs = [self.envs(), vec![data_dir]].concat();
-        run(&envs, &["mirror", "init"], "").await.with_code(0);
     }
 
     async fn serve(&self, place: usize) -> Binary {

@@ -48,6 +48,7 @@ mod proof;
 mod proof_cli;
 mod raw;
 mod read_race;
+mod replicas;
 mod restore;
 mod retention;
 mod retention_cli;

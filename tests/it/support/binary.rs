@@ -3,6 +3,7 @@
 //! Nothing of the tests' own environment reaches it, nothing outlives the test, and nothing waits for ever.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::Path,
     process::{ExitStatus, Stdio},
@@ -293,6 +294,20 @@ pub async fn listed(of: &[&str]) -> Vec<String> {
         .collect()
 }
 
+/// What an operator does for one replica more of this program: the keys of the first, and a mirror of its own.
+pub async fn add_replica(program: &Path, first: &Path, data: &Path, envs: &[(&str, &str)]) {
+    fs::create_dir(data).unwrap();
+    for key in ["keys.toml", "checkpoint.key"] {
+        fs::copy(first.join(key), data.join(key)).unwrap();
+    }
+    let mut init = command_of(program, envs);
+    init.args(["mirror", "init", "--data-dir"]).arg(data);
+    let ran = timeout(PATIENCE, init.output()).await;
+    let ran = ran.expect("it hangs").unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
+}
+
 /// Starts a command that does not end by itself; killed when dropped.
 pub fn start(envs: &[(&str, &str)], args: &[&str]) -> Child {
     command(envs)
@@ -310,9 +325,14 @@ pub async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
     line.expect("no line came").unwrap().expect("it ended")
 }
 
+/// The program of this version.
+pub fn this() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_lead-intake"))
+}
+
 /// The program, with these variables and none of the tests' own.
 pub fn command(envs: &[(&str, &str)]) -> Command {
-    command_of(Path::new(env!("CARGO_BIN_EXE_lead-intake")), envs)
+    command_of(this(), envs)
 }
 
 /// The same of a copy of the program.
