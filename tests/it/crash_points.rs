@@ -30,11 +30,11 @@ use crate::{
 };
 
 /// Set by `.ci/soak`: every point, instead of some of the many writes.
-const EVERY_POINT: &str = "LEAD_INTAKE_TEST_EVERY_POINT";
+pub const EVERY_POINT: &str = "LEAD_INTAKE_TEST_EVERY_POINT";
 /// The longest that a start, or a call, may take on a machine that does much else.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// More calls than any run makes.
-const POINTS_MAX: usize = 2000;
+pub const POINTS_MAX: usize = 2000;
 
 /// A data directory and its database, ready to be copied.
 struct Scene {
@@ -45,9 +45,9 @@ struct Scene {
 }
 
 /// A data directory and its database.
-struct Place {
-    dir: tempfile::TempDir,
-    url: Option<String>,
+pub struct Place {
+    pub dir: tempfile::TempDir,
+    pub url: Option<String>,
 }
 
 /// What is done, one after the other, to a lead each.
@@ -72,7 +72,18 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 impl Place {
-    async fn copy(&self) -> Self {
+    /// Nothing yet.
+    pub async fn new(backend: Backend) -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            url: match backend {
+                Backend::Sqlite => None,
+                Backend::Postgres => Some(new_postgres_database().await),
+            },
+        }
+    }
+
+    pub async fn copy(&self) -> Self {
         let dir = tempfile::tempdir().unwrap();
         copy_dir(self.dir.path(), dir.path());
         let url = match &self.url {
@@ -82,10 +93,17 @@ impl Place {
         Self { dir, url }
     }
 
-    fn envs(&self) -> Vec<(&str, &str)> {
+    pub fn envs(&self) -> Vec<(&str, &str)> {
         let url = self.url.iter();
         url.map(|url| ("LEAD_INTAKE_DATABASE_URL", &**url))
             .collect()
+    }
+
+    /// Takes its database away.
+    pub async fn remove(&self) {
+        if let Some(url) = &self.url {
+            drop_postgres_database(url).await;
+        }
     }
 
     /// Puts the database of another place in the place of this one's.
@@ -186,12 +204,7 @@ fn caller(dir: &Path, api: SocketAddr, role: &str) -> Caller {
 }
 
 async fn scene(backend: Backend) -> Scene {
-    let dir = tempfile::tempdir().unwrap();
-    let url = match backend {
-        Backend::Sqlite => None,
-        Backend::Postgres => Some(new_postgres_database().await),
-    };
-    let before = Place { dir, url };
+    let before = Place::new(backend).await;
     let server = binary::Binary::serve(before.dir.path(), &before.envs()).await;
     let mut intake = IntakeServiceClient::new(caller(before.dir.path(), server.api, "intake"));
     let mut leads = Vec::new();
@@ -291,7 +304,7 @@ fn stride(call: &str) -> usize {
     }
 }
 
-fn calls(backend: Backend) -> &'static [&'static str] {
+pub fn calls(backend: Backend) -> &'static [&'static str] {
     match backend {
         Backend::Sqlite => &["fdatasync", "fsync", "rename", "ftruncate", "pwrite64"],
         // The database is another process: what is sent to it is what may be cut off.

@@ -66,5 +66,6 @@ mod tampering;
 mod timing;
 mod tombstones;
 mod traces;
+mod upgrades;
 mod web;
 mod withheld;

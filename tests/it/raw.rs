@@ -52,6 +52,15 @@ impl Raw {
         }
     }
 
+    /// The first column of a query over text.
+    pub async fn texts(&mut self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Sqlite(raw) => sqlx::query_scalar(sql).fetch_all(raw).await.unwrap(),
+            Self::Postgres(raw) => sqlx::query_scalar(sql).fetch_all(raw).await.unwrap(),
+        }
+    }
+
     /// The first column of a query over bytes, without what is null.
     pub async fn bytes(&mut self, sql: &str) -> Vec<Vec<u8>> {
         let sql = AssertSqlSafe(sql.to_owned());
