@@ -25,7 +25,7 @@ use crate::{
 const SUBMITS_MAX: usize = 200;
 
 /// A data directory with everything that the first run makes.
-async fn data_dir() -> tempfile::TempDir {
+pub async fn data_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let first = Binary::serve(dir.path(), &[]).await;
     let (ended, log) = first.signal("TERM").await;
@@ -41,7 +41,7 @@ async fn submit(server: &Binary, dir: &Path, number: usize) -> Result<String, to
 }
 
 /// The leads of the database, after a look at the ledger.
-async fn leads(dir: &Path) -> HashSet<String> {
+pub async fn leads(dir: &Path) -> HashSet<String> {
     let server = Binary::serve(dir, &[]).await;
     let mut crm = CrmServiceClient::new(server.caller(dir, "crm"));
     let (changes, _) = pull_all(&mut crm, "", 1000).await;
