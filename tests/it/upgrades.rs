@@ -1,17 +1,17 @@
 //! D11: a database of each schema that there was, brought up to this one by the real program: nothing is lost, every lead
 //! opens, an old cursor is taken, and a migration that was killed is ended by the next.
 //!
-//! There is no program of every schema here. [`past`] makes the database that one would have left: a database with the first
-//! migrations alone is given what this program wrote of what that schema could hold. How leads are sealed, how entries are
-//! hashed and what a cursor says has not changed since the first schema; whoever changes one of them keeps a database of
-//! before, and reads it here.
+//! Of the first schema there is what its own program wrote (`tests/it/golden/schema-1.sql`). For the others [`past`] makes the
+//! database that one would have left: one with the first migrations alone is given what this program wrote of what that
+//! schema could hold. How leads are sealed, how entries are hashed and what a cursor says has not changed since the first
+//! schema; whoever changes one of them keeps a database of before, and reads it here.
 //!
 //! `LEAD_INTAKE_TEST_ROWS` and `LEAD_INTAKE_TEST_EVERY_POINT` make it longer, as `.ci/soak` does.
 #![expect(clippy::print_stdout, reason = "figures, for whoever runs the tests")]
 
 mod past;
 
-use std::{env, process::Stdio};
+use std::{env, fs, process::Stdio};
 
 use lead_intake::pb::{
     self, ChangeKind, RestrictionReason, crm_service_client::CrmServiceClient,
@@ -23,7 +23,7 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     crash_points::{EVERY_POINT, POINTS_MAX, Place, calls},
     rights::{consent_form, correction, restriction},
-    steps::{acknowledge, erasure, ledger_after, pull, pull_all, verify_by},
+    steps::{acknowledge, erasure, get_lead, ledger_after, pull, pull_all, verify_by},
     support::{
         binary::{Binary, PATIENCE, command},
         strace, *,
@@ -206,6 +206,53 @@ async fn migrate(place: &Place, killed_at: Option<(&str, usize)>) -> bool {
     ran.status.success()
 }
 
+/// D11: what the first program itself wrote: every lead opens, its person is found, the chain holds, and the CRM's cursor of
+/// then goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn d11_what_the_first_program_wrote_is_read() {
+    const CURSOR: &str = "aeaaaaaaaaaaaaiaaaaaaaaaaajkvc276u";
+    let place = past::first().await;
+    assert!(migrate(&place, None).await);
+    let tokens = place.dir.path().join("tokens");
+    fs::create_dir(&tokens).unwrap();
+    for name in ["crm", "privacy", "auditor"] {
+        // Those of then live for a year.
+        let data = place.dir.path().to_str().unwrap();
+        let add = ["client", "add", name, "--role", name, "--data-dir", data];
+        let token = binary::run(&[], &add, "").await.with_code(0).out;
+        fs::write(tokens.join(name), token).unwrap();
+    }
+    let server = serve(&place).await;
+    let caller = |role| server.caller(place.dir.path(), role);
+    verify_by(&mut LedgerServiceClient::new(caller("auditor"))).await;
+    let rows = (0..10).map(|row| (NAMES[row % NAMES.len()], mail(&format!("row-{row}"))));
+    let people = NAMES.into_iter().zip(PEOPLE.map(mail));
+    let (mut privacy, mut crm) = (
+        PrivacyServiceClient::new(caller("privacy")),
+        CrmServiceClient::new(caller("crm")),
+    );
+    for (name, mail) in rows.chain(people) {
+        let request = pb::FindSubjectRequest {
+            request: subject(&mail),
+        };
+        let found = privacy.find_subject(request).await.unwrap();
+        let found = found.into_inner().leads;
+        if mail == "erased@example.no" {
+            assert!(found.is_empty());
+            continue;
+        }
+        let lead = get_lead(&mut crm, &found[0].lead_id).await.unwrap();
+        // A name is kept composed.
+        let name = name.replace("e\u{301}", "é");
+        assert_eq!((found.len(), lead.name, lead.email), (1, name, mail));
+    }
+    let (feed, _) = pull_all(&mut crm, CURSOR, 100).await;
+    let kinds: Vec<ChangeKind> = feed.iter().map(pb::LeadChange::kind).collect();
+    let submitted = [ChangeKind::Submitted; 4];
+    assert_eq!(kinds, [&submitted[..], &[ChangeKind::Erased]].concat());
+    stop(server).await;
+}
+
 on_both! {
     /// D11: from each schema to this one, with people who were erased and restricted, and names of many scripts.
     async fn d11_every_schema_is_brought_up_to_date(backend: Backend) {
@@ -233,6 +280,7 @@ on_both! {
         assert!(migrate(&whole, None).await);
         let wanted = past::dump(&whole).await;
         assert!(wanted != past::dump(&old).await);
+        let mut killed_in_all = 0;
         for call in calls(backend) {
             let stride = if env::var_os(EVERY_POINT).is_some() { 1 } else { 9 };
             let mut killed = 0;
@@ -247,7 +295,9 @@ on_both! {
                 place.remove().await;
             }
             println!("{backend:?}: killed at {killed} of its calls of {call}");
+            killed_in_all += killed;
         }
+        assert!(killed_in_all > 5, "nothing was killed");
         assert_same(&whole, &scene, "whole").await;
     }
 

@@ -1,6 +1,9 @@
 //! Databases of schemas that there were.
 
-use std::{borrow::Cow, collections::BTreeMap, fs, path::Path, str::FromStr as _};
+use std::{
+    borrow::Cow, collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path,
+    str::FromStr as _,
+};
 
 use futures_util::TryStreamExt as _;
 use lead_intake::store::StoreUrl;
@@ -60,6 +63,20 @@ pub async fn of(now: &Place, schema: usize) -> Place {
     past
 }
 
+/// What the first program itself left: `tests/it/golden/schema-1.sql`.
+pub async fn first() -> Place {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
+    let place = Place::new(Backend::Sqlite).await;
+    let ring = place.dir.path().join("keys.toml");
+    fs::copy(golden.join("schema-1.keys.toml"), &ring).unwrap();
+    fs::set_permissions(&ring, PermissionsExt::from_mode(0o600)).unwrap();
+    let mut database = new_on_sqlite(&file(&place), 1).await;
+    let rows = fs::read_to_string(golden.join("schema-1.sql")).unwrap();
+    run_on_sqlite(&mut database, &rows).await;
+    database.close().await.unwrap();
+    place
+}
+
 fn file(place: &Place) -> std::path::PathBuf {
     place.dir.path().join("lead-intake.db")
 }
@@ -72,22 +89,25 @@ async fn raw(place: &Place) -> Raw {
     .await
 }
 
-async fn on_sqlite(now: &Path, past: &Path, schema: usize) {
-    for suffix in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{suffix}", past.display()));
-    }
+/// A database with the first migrations, and a connection to it.
+async fn new_on_sqlite(file: &Path, schema: usize) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
-        .filename(past)
+        .filename(file)
         .create_if_missing(true)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .foreign_keys(false);
-    let mut to = SqliteConnection::connect_with(&options).await.unwrap();
-    migrations("sqlite", schema)
-        .await
-        .run(&mut to)
-        .await
-        .unwrap();
+    let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+    let migrations = migrations("sqlite", schema).await;
+    migrations.run(&mut database).await.unwrap();
+    database
+}
+
+async fn on_sqlite(now: &Path, past: &Path, schema: usize) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", past.display()));
+    }
+    let mut to = new_on_sqlite(past, schema).await;
     let attach = format!("ATTACH '{}' AS now", now.display());
     run_on_sqlite(&mut to, &attach).await;
     let columns = "SELECT m.name, group_concat(c.name) FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
