@@ -246,13 +246,16 @@ impl StoreError {
         }
     }
 
+    /// Whether no answer came, for as long as one is waited for.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError(sqlx::Error::Io(error)))
+            if error.kind() == std::io::ErrorKind::TimedOut)
+    }
+
     /// Whether it is the session that is over, and not a statement that was refused: another connection may do better.
     pub(super) fn is_end_of_session(&self) -> bool {
         match self {
-            // Silence was waited for long enough.
-            Self::Database(DatabaseError(sqlx::Error::Io(error))) => {
-                error.kind() != std::io::ErrorKind::TimedOut
-            }
+            Self::Database(DatabaseError(sqlx::Error::Io(_))) => !self.is_silence(),
             error => error.code().is_some_and(|code| {
                 // Connection exceptions; an administrator's end; a server that takes no writes any more.
                 ["08", "57P", "25006"]

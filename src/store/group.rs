@@ -128,6 +128,12 @@ async fn write<DB: Dialect>(sql: Sql<DB>, mut queue: mpsc::Receiver<Job>) {
                 for job in jobs.drain(..) {
                     let _ = job.answer.send(Err(error.clone()));
                 }
+                // Who came meanwhile has waited as long, for a database that may be silent for longer.
+                while error.is_silence()
+                    && let Ok(job) = queue.try_recv()
+                {
+                    let _ = job.answer.send(Err(error.clone()));
+                }
             }
         }
     }

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// As the files in `migrations/` have it.
-const SCHEMAS: usize = 9;
+const SCHEMAS: usize = 10;
 /// The first one under which a lead could be corrected, restricted and closed.
 const RIGHTS: usize = 2;
 /// Callers that fill a database.
