@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
 
 use super::{
     LedgerStore, NamedEntry, Result, StoreError,
@@ -109,11 +109,13 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
 impl<DB: Dialect> Sql<DB> {
     async fn verify_chain(&self, mut verifier: Verifier, head: Head) -> Result<Verification> {
         // Up to the head as it was at the start: what is written meanwhile is the next run's.
-        let mut next = self.page(verifier.position(), head.sequence);
-        'pages: loop {
-            let (entries, end) = next.await.map_err(|_| StoreError::Lost)??;
+        let mut next = Some(self.page(verifier.position(), head.sequence));
+        'pages: while let Some(page) = next.take() {
+            let (entries, end) = page.await.map_err(|_| StoreError::Lost)??;
             let last = entries.last().map(|entry| entry.sequence);
-            next = self.page(last.unwrap_or(head.sequence), head.sequence);
+            next = last
+                .filter(|last| *last < head.sequence)
+                .map(|last| self.page(last, head.sequence));
             for entry in &entries {
                 if !verifier.check(entry) {
                     break 'pages;
@@ -121,22 +123,20 @@ impl<DB: Dialect> Sql<DB> {
             }
             // Nothing before what cannot be read is wrong.
             end?;
-            if last.is_none() {
-                break;
-            }
         }
         Ok(verifier.finish(head))
     }
 
-    /// Begins to read a page: the database works on it while the one before is hashed.
-    fn page(&self, after: i64, upto: i64) -> AbortOnDropHandle<Result<Page>> {
+    /// Begins to read a page: the database works on it while the one before is hashed. It ends by itself, also if nobody
+    /// wants it any more.
+    fn page(&self, after: i64, upto: i64) -> JoinHandle<Result<Page>> {
         let sql = self.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::spawn(async move {
             let range = values![after, upto, VERIFY_PAGE];
             let rows = sql.read(DB::ENTRIES_PACKED, range).await?;
             let packed = rows.first().map(|row| row.text(0)).transpose()?;
             Ok(unpack(&packed.unwrap_or_default()))
-        }))
+        })
     }
 
     /// Compares the database with its mirror, both of which were read through: hashes cover all before them, so one

@@ -14,6 +14,7 @@ use sqlx::{
     },
 };
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -367,9 +368,16 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         for task in &self.background {
             task.abort();
         }
-        for sql in [&self.sql, &self.owed, &self.vital] {
-            sql.reader.close().await;
-            sql.writer.close().await;
+        let closed = async {
+            for sql in [&self.sql, &self.owed, &self.vital] {
+                sql.reader.close().await;
+                sql.writer.close().await;
+            }
+        };
+        // A connection to a database that says nothing may never come back, and a stop must end.
+        match DB::ANSWER_MAX {
+            Some(limit) => drop(timeout(limit, closed).await),
+            None => closed.await,
         }
         if let Some(mirror) = &self.sql.mirror {
             mirror.close();
