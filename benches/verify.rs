@@ -174,34 +174,32 @@ fn peak() -> String {
     line.unwrap().trim().to_owned()
 }
 
+/// Does the same on either connection.
+macro_rules! either {
+    ($raw:expr, $inner:ident => $call:expr) => {
+        match $raw {
+            Raw::Sqlite($inner) => $call,
+            Raw::Postgres($inner) => $call,
+        }
+    };
+}
+
 impl Raw {
     async fn run(&mut self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
-        match self {
-            Self::Sqlite(raw) => drop(sqlx::raw_sql(sql).execute(raw).await.unwrap()),
-            Self::Postgres(raw) => drop(sqlx::raw_sql(sql).execute(raw).await.unwrap()),
-        }
+        either!(self, raw => drop(sqlx::raw_sql(sql).execute(raw).await.unwrap()));
     }
 
     async fn set_head(&mut self, head: &Head) {
         const SQL: &str = "UPDATE ledger_head SET sequence = $1, hash = $2, at = $3 WHERE id = 1";
         let hash = head.hash.to_vec();
-        match self {
-            Self::Sqlite(raw) => {
-                let set = sqlx::query(SQL)
-                    .bind(head.sequence)
-                    .bind(hash)
-                    .bind(head.at);
-                set.execute(raw).await.unwrap();
-            }
-            Self::Postgres(raw) => {
-                let set = sqlx::query(SQL)
-                    .bind(head.sequence)
-                    .bind(hash)
-                    .bind(head.at);
-                set.execute(raw).await.unwrap();
-            }
-        }
+        either!(self, raw => {
+            let set = sqlx::query(SQL)
+                .bind(head.sequence)
+                .bind(hash)
+                .bind(head.at);
+            set.execute(raw).await.unwrap();
+        });
     }
 
     /// Inserts submissions.
@@ -241,9 +239,6 @@ impl Raw {
     }
 
     async fn close(self) {
-        match self {
-            Self::Sqlite(raw) => raw.close().await.unwrap(),
-            Self::Postgres(raw) => raw.close().await.unwrap(),
-        }
+        either!(self, raw => raw.close().await.unwrap());
     }
 }

@@ -76,7 +76,11 @@ impl Foreseen {
 
     fn count(&self, came_true: bool) {
         let mut guess = self.guess();
-        guess.misses = if came_true { 0 } else { guess.misses + 1 };
+        guess.misses = if came_true {
+            0
+        } else {
+            guess.misses.saturating_add(1)
+        };
         // A single miss may be an act, of which there are few.
         guess.pause = PAUSE_MAX.min((1 << guess.misses.min(16)) / 4);
     }

@@ -128,7 +128,8 @@ async fn write<DB: Dialect>(sql: Sql<DB>, mut queue: mpsc::Receiver<Job>) {
                 for job in jobs.drain(..) {
                     let _ = job.answer.send(Err(error.clone()));
                 }
-                // Who came meanwhile has waited as long, for a database that may be silent for longer.
+                // Who came meanwhile would wait as long again, for a database that may be silent for longer. Nothing of theirs
+                // was begun.
                 while error.is_silence()
                     && let Ok(job) = queue.try_recv()
                 {

@@ -170,7 +170,7 @@ impl<DB: Dialect> Sql<DB> {
                 doubled = true;
             }
         }
-        // Each round that finds a repeat leaves fewer for the next; another replica, or the other writer,
+        // Each round that finds a repeat leaves fewer for the next; another replica, or an act,
         // may take a key between two rounds.
         while !fresh.is_empty() {
             match retrying(|| self.insert_batch(jobs, &fresh, writer)).await {

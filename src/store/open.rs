@@ -376,7 +376,13 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         };
         // A connection to a database that says nothing may never come back, and a stop must end.
         match DB::ANSWER_MAX {
-            Some(limit) => drop(timeout(limit, closed).await),
+            Some(limit) => {
+                if timeout(limit, closed).await.is_err() {
+                    tracing::warn!(
+                        "connections to the database were left open: they did not come back"
+                    );
+                }
+            }
             None => closed.await,
         }
         if let Some(mirror) = &self.sql.mirror {

@@ -4,7 +4,9 @@
 use lead_intake::pb;
 use tonic::Code;
 
-use crate::{raw::Raw, steps::*, support::*};
+use tokio::task::JoinHandle;
+
+use crate::{limits::Held, raw::Raw, steps::*, support::*};
 
 /// Notes each statement that foresaw the head, and whether it was there.
 const WATCH: &str = "
@@ -33,6 +35,12 @@ async fn foreseen(raw: &mut Raw, came_true: bool) -> i64 {
 async fn submit(replica: &Replica, email: &str) -> String {
     let stored = replica.intake().submit_lead(form("Kari", email)).await;
     stored.unwrap().into_inner().lead_id
+}
+
+/// A submission that is under way.
+fn under_way(replica: &Replica, email: &str) -> JoinHandle<Result<(), tonic::Status>> {
+    let (mut intake, request) = (replica.intake(), form("Ola", email));
+    tokio::spawn(async move { intake.submit_lead(request).await.map(drop) })
 }
 
 /// Submits until one was written where the head was foreseen: a connection is kept for a second, which may be over. The next
@@ -65,19 +73,12 @@ async fn who_came_between_is_not_written_over() {
     eventually(async || {
         until_foreseen(&one, &mut raw).await;
         // Behind its back: a replica hears of another's batches within milliseconds, and then does not try.
-        raw.execute("BEGIN; SELECT 1 FROM ledger_head FOR UPDATE")
-            .await;
-        let between = tokio::spawn({
-            let mut intake = other.intake();
-            async move { intake.submit_lead(form("Ola", "between@example.no")).await }
-        });
+        let held = Held::hold(&world).await;
+        let between = under_way(&other, "between@example.no");
         waiting(&world, 1).await;
-        let after = tokio::spawn({
-            let mut intake = one.intake();
-            async move { intake.submit_lead(form("Kari", "after@example.no")).await }
-        });
+        let after = under_way(&one, "after@example.no");
         waiting(&world, 2).await;
-        raw.execute("COMMIT").await;
+        held.release().await;
         between.await.unwrap().unwrap();
         after.await.unwrap().unwrap();
         (foreseen(&mut raw, false).await > 0).then_some(())
@@ -113,16 +114,14 @@ async fn p5_a_session_that_ends_under_way_is_no_error() {
     let replica = world.start().await;
     eventually(async || {
         until_foreseen(&replica, &mut raw).await;
-        raw.execute("BEGIN; SELECT 1 FROM ledger_head FOR UPDATE").await;
-        let mut intake = replica.intake();
-        let request = form("Kari", "p5@example.no");
-        let under_way = tokio::spawn(async move { intake.submit_lead(request).await });
+        let held = Held::hold(&world).await;
+        let submitted = under_way(&replica, "p5@example.no");
         waiting(&world, 1).await;
         let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                      WHERE datname = current_database() AND query LIKE 'WITH moved AS%' AND wait_event_type = 'Lock'";
         let ended = raw.numbers(ended).await[0];
-        raw.execute("COMMIT").await;
-        under_way.await.unwrap().unwrap();
+        held.release().await;
+        submitted.await.unwrap().unwrap();
         (ended > 0).then_some(())
     })
     .await;

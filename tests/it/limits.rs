@@ -25,10 +25,10 @@ async fn start(world: &World, limits: Limits) -> Replica {
 }
 
 /// The ledger's head, held by somebody else: whoever writes waits.
-struct Held(Raw);
+pub struct Held(Raw);
 
 impl Held {
-    async fn hold(world: &World) -> Self {
+    pub async fn hold(world: &World) -> Self {
         Self::at(Raw::open(world).await).await
     }
 
@@ -41,7 +41,7 @@ impl Held {
         Self(raw)
     }
 
-    async fn release(mut self) {
+    pub async fn release(mut self) {
         self.0.execute("ROLLBACK").await;
         self.0.close().await;
     }

@@ -13,6 +13,20 @@ const IN_FLIGHT: u32 = 50;
 const AT_ONCE: u32 = 250 + 2 * IN_FLIGHT;
 const EACH: Duration = Duration::from_micros(200);
 
+/// Calls without end on one connection; `check` looks at each refusal.
+async fn flood(intake: Intake, check: fn(&Status)) {
+    let mut callers = JoinSet::new();
+    for _ in 0..IN_FLIGHT {
+        let mut intake = intake.clone();
+        callers.spawn(async move {
+            for _ in 0..CALLS / IN_FLIGHT {
+                check(&notice(&mut intake).await.unwrap_err());
+            }
+        });
+    }
+    callers.join_all().await;
+}
+
 /// A client that goes on calling a service that has no room has each of its calls answered, and no faster than the service
 /// refuses. A lower bound: a slow machine only makes it longer.
 #[tokio::test(flavor = "multi_thread")]
@@ -24,19 +38,11 @@ async fn o1_a_flood_of_refusals_is_slowed_and_answered() {
         ..Limits::default()
     };
     let replica = start(&world, limits).await;
-    let intake = replica.intake();
     let begun = Instant::now();
-    let mut flood = JoinSet::new();
-    for _ in 0..IN_FLIGHT {
-        let mut intake = intake.clone();
-        flood.spawn(async move {
-            for _ in 0..CALLS / IN_FLIGHT {
-                let refused = notice(&mut intake).await.unwrap_err();
-                assert_eq!(reason(&refused), "OVERLOADED", "{refused:?}");
-            }
-        });
-    }
-    flood.join_all().await;
+    flood(replica.intake(), |refused| {
+        assert_eq!(reason(refused), "OVERLOADED", "{refused:?}");
+    })
+    .await;
     let at_least = EACH * (CALLS - AT_ONCE);
     assert!(begun.elapsed() >= at_least, "{:?}", begun.elapsed());
     replica.stop().await;
@@ -47,17 +53,9 @@ async fn o1_a_flood_of_refusals_is_slowed_and_answered() {
 async fn refusals_cost_no_connection() {
     let world = World::new(Backend::Sqlite).await;
     let replica = world.start().await;
-    let nobody = intake_as(&replica, "li_intake_nobody");
-    let mut calls = JoinSet::new();
-    for _ in 0..IN_FLIGHT {
-        let mut intake = nobody.clone();
-        calls.spawn(async move {
-            for _ in 0..CALLS / IN_FLIGHT {
-                let refused = notice(&mut intake).await.unwrap_err();
-                assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
-            }
-        });
-    }
-    calls.join_all().await;
+    flood(intake_as(&replica, "li_intake_nobody"), |refused| {
+        assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+    })
+    .await;
     replica.stop().await;
 }
