@@ -111,3 +111,60 @@ fn hash(hex: &str) -> Result<Hash> {
         .then_some(hash)
         .ok_or(StoreError::Corrupt("a hash that is not 32 bytes long"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAD: &str = "0193a0b0-0000-7000-8000-000000000001";
+
+    /// An entry as the databases pack it: without its lead, if there is none.
+    fn packed(sequence: i64, lead: &str) -> String {
+        let hash = "0a".repeat(32);
+        format!("{sequence} 1 {lead} 7 - 0 2 3 {hash}")
+    }
+
+    /// Every column comes back as it was written by either database, which write identifiers and hashes differently.
+    #[test]
+    fn each_column_is_read() {
+        let upper = LEAD.replace('-', "").to_uppercase();
+        for lead in [LEAD, &upper] {
+            let (entries, end) = unpack(&packed(5, lead).replace("0a", "0A"));
+            assert!(end.is_ok());
+            let [entry] = entries[..] else {
+                panic!("{entries:?}")
+            };
+            assert_eq!(
+                entry.new.lead_id,
+                Uuid::try_parse(LEAD).ok().map(LeadId::from)
+            );
+            assert_eq!(entry.new.request_id, None);
+            assert_eq!((entry.sequence, entry.new.client_id), (5, 7));
+            assert_eq!(
+                (entry.new.detail, entry.new.submission, entry.at),
+                (0, 2, 3)
+            );
+            assert_eq!(entry.hash, [10; 32]);
+        }
+        assert!(unpack("").0.is_empty());
+    }
+
+    /// What cannot be read is an error, behind what can; and the order is that of the numbers.
+    #[test]
+    fn what_cannot_be_read_is_an_error_behind_what_can() {
+        let good = [packed(2, "-"), packed(1, LEAD)].join(";");
+        let spoilt = packed(3, LEAD);
+        for bad in [
+            spoilt.replace(" 1 ", " 99 "),
+            spoilt.replace(LEAD, ""),
+            spoilt.replace(" 7 ", " x "),
+            spoilt[..spoilt.len() - 1].to_owned(),
+            "3 1".to_owned(),
+        ] {
+            let (entries, end) = unpack(&[&*good, &bad, &packed(4, "-")].join(";"));
+            let sequences: Vec<i64> = entries.iter().map(|entry| entry.sequence).collect();
+            assert_eq!(sequences, [1, 2], "{bad}");
+            assert!(matches!(end, Err(StoreError::Corrupt(_))), "{bad}");
+        }
+    }
+}
