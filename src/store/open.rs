@@ -374,7 +374,8 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
                 sql.writer.close().await;
             }
         };
-        // A connection to a database that says nothing may never come back, and a stop must end.
+        // The driver asks a connection once more at its return, without a limit: one to a database that fell silent just
+        // then comes back when TCP gives it up, after minutes, and a stop must end.
         match DB::ANSWER_MAX {
             Some(limit) => {
                 if timeout(limit, closed).await.is_err() {
