@@ -28,10 +28,13 @@ fn is_edge_mark(c: char) -> bool {
 /// they cannot turn other text around), soft hyphens, variation selectors (Japanese names,
 /// Mongolian).
 pub(super) fn is_forbidden(c: char) -> bool {
-    // Cc: escape sequences, NUL, and line breaks, since every field is a single line.
-    c.is_control()
-        // Line and paragraph separator: many log viewers and JavaScript end a line there.
-        || matches!(c, '\u{2028}' | '\u{2029}')
+    // Cc: escape sequences, NUL, and line breaks, since every field is a single line. All there is in ASCII.
+    c.is_control() || !c.is_ascii() && misleads(c)
+}
+
+fn misleads(c: char) -> bool {
+    // Line and paragraph separator: many log viewers and JavaScript end a line there.
+    matches!(c, '\u{2028}' | '\u{2029}')
         // Bidirectional embeddings, overrides and isolates: "Trojan Source" (CVE-2021-42574). A
         // form has no way to check that they are paired, and names do without.
         || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')

@@ -110,6 +110,9 @@ impl Phone {
 
     /// The number that these keys reach from this region, if it is a valid one.
     fn dial(keys: &str, region: Region) -> Option<Self> {
+        if let Some(phone) = Self::norwegian_mobile(keys, region) {
+            return Some(phone);
+        }
         let phone = Self::valid(keys, region)?;
         // Of a Norwegian number dialled in Norway, as most are, all digits are in both forms, and of one in
         // E.164 both are the same: there is nothing to read differently the second time.
@@ -119,6 +122,18 @@ impl Phone {
         // Only a form that reads back as itself can be stored and looked up. None of 169,063 valid
         // numbers of all countries failed this; metadata changes with every release, though.
         (Self::valid(&phone.0, region).as_ref() == Some(&phone)).then_some(phone)
+    }
+
+    /// The number that most leads have, known by its first digit as in [`Self::is_in_norwegian_plan`]. The library would find the
+    /// same, and take a tenth of a submission's time for it.
+    fn norwegian_mobile(keys: &str, region: Region) -> Option<Self> {
+        let national = match keys.strip_prefix("+47") {
+            Some(national) => national,
+            None if region == Region::default() => keys,
+            None => return None,
+        };
+        let mobile = national.len() == 8 && national.starts_with(['4', '9']);
+        mobile.then(|| Self(format!("+47{national}")))
     }
 
     fn valid(keys: &str, region: Region) -> Option<Self> {

@@ -77,7 +77,8 @@ pub(super) fn clean(raw: &str) -> Result<Option<String>, TextError> {
 
 /// Whether the text has more than `chars_max` characters; reads no further than it must.
 pub(super) fn exceeds(text: &str, chars_max: usize) -> bool {
-    text.chars().nth(chars_max).is_some()
+    // No character is less than a byte.
+    text.len() > chars_max && text.chars().nth(chars_max).is_some()
 }
 
 #[cfg(test)]

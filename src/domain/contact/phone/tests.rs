@@ -25,6 +25,35 @@ fn taken_in_norway() {
     }
 }
 
+/// What is known by its first digit is what the library reads too, in every series; elsewhere nothing is.
+#[test]
+fn norwegian_mobiles_as_by_the_library() {
+    let norway = Region::default();
+    for series in (4000..5000).chain(9000..10_000) {
+        for keys in [format!("{series}1234"), format!("+47{series}1234")] {
+            let known = Phone::norwegian_mobile(&keys, norway);
+            assert!(
+                known.is_some() && known == Phone::valid(&keys, norway),
+                "{keys}"
+            );
+        }
+    }
+    let sweden = "SE".parse().expect("a region");
+    for keys in ["41234567", "91234567", "+4691234567"] {
+        assert_eq!(Phone::norwegian_mobile(keys, sweden), None, "{keys}");
+    }
+    for keys in [
+        "22123456",
+        "412345678",
+        "9123456",
+        "+47",
+        "+4722123456",
+        "04747",
+    ] {
+        assert_eq!(Phone::norwegian_mobile(keys, norway), None, "{keys}");
+    }
+}
+
 /// Numbers typed into a form of another country.
 #[test]
 fn taken_elsewhere() {
