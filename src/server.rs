@@ -8,6 +8,7 @@
 
 mod admin;
 mod ending;
+mod services;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,6 +21,7 @@ use tonic::{body::Body, service::Routes};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::ending::{DRAIN_MAX, Ended, Ending};
+use self::services::{Ours, Services};
 use crate::{
     clock::SharedClock,
     domain::notice::NoticeRegistry,
@@ -207,7 +209,7 @@ impl Server {
         let admin_routes = admin::routes(self.parts.metrics.clone(), is_ready, under_way.clone());
         // Probes and metrics are there to the end.
         let (admin_stage, admin) = admin::serve(self.admin, &self.parts.connections, admin_routes);
-        let routes = routes(&self.parts, health, &draining);
+        let services = services(&self.parts, health, &draining);
         let certificates = self.parts.certificates.clone();
         let authenticator = Arc::new(Authenticator::new(
             store.clone(),
@@ -227,7 +229,7 @@ impl Server {
             }))
             .layer(AdmitLayer::new(&self.parts.limits, under_way))
             .layer(AuthLayer::new(self.access, authenticator))
-            .service(routes.prepare());
+            .service(services);
         let (api_stage, stage) = watch::channel(Stage::Open);
         let api = Door::new("api", self.api, self.parts.connections.clone());
         let make = move |peer: Peer| OfPeer::new(service.clone(), certificates.of(&peer.names));
@@ -295,11 +297,11 @@ async fn follow_tls(tls: Option<Arc<Tls>>, stop: CancellationToken) {
 }
 
 /// Every service of the API.
-fn routes<H: tonic_health::pb::health_server::Health>(
+fn services<H: tonic_health::pb::health_server::Health>(
     parts: &Parts,
     health: tonic_health::pb::health_server::HealthServer<H>,
     stop: &CancellationToken,
-) -> Routes {
+) -> Services {
     let retention = parts.settings.retention;
     let intake = Intake::new(
         parts.store.clone(),
@@ -338,20 +340,17 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         exporter,
         parts.settings.region,
     );
-    let mut routes = Routes::default()
-        .add_service(health)
-        .add_service(IntakeServiceServer::new(intake).max_decoding_message_size(INTAKE_MESSAGE_MAX))
-        .add_service(
-            CrmServiceServer::new(crm)
-                .max_decoding_message_size(MESSAGE_MAX)
-                .max_encoding_message_size(ANSWER_MAX),
-        )
-        .add_service(
-            PrivacyServiceServer::new(privacy)
-                .max_decoding_message_size(MESSAGE_MAX)
-                .max_encoding_message_size(EXPORT_MAX),
-        )
-        .add_service(LedgerServiceServer::new(ledger).max_decoding_message_size(MESSAGE_MAX));
+    let ours = Ours {
+        intake: IntakeServiceServer::new(intake).max_decoding_message_size(INTAKE_MESSAGE_MAX),
+        crm: CrmServiceServer::new(crm)
+            .max_decoding_message_size(MESSAGE_MAX)
+            .max_encoding_message_size(ANSWER_MAX),
+        privacy: PrivacyServiceServer::new(privacy)
+            .max_decoding_message_size(MESSAGE_MAX)
+            .max_encoding_message_size(EXPORT_MAX),
+        ledger: LedgerServiceServer::new(ledger).max_decoding_message_size(MESSAGE_MAX),
+    };
+    let mut others = Routes::default().add_service(health);
     if parts.reflection {
         let reflection = || {
             tonic_reflection::server::Builder::configure()
@@ -360,8 +359,8 @@ fn routes<H: tonic_health::pb::health_server::Health>(
         };
         // The same bytes decoded when the server was bound. Older clients, Python's among them, ask for v1alpha.
         if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
-            routes = routes.add_service(v1).add_service(v1alpha);
+            others = others.add_service(v1).add_service(v1alpha);
         }
     }
-    routes
+    Services::new(ours, others)
 }

@@ -198,7 +198,7 @@ fn tokens() -> [(String, Vec<u8>); 2] {
     [
         (
             "token/whole",
-            format!("{token}_{}", checksum(&token)).into_bytes(),
+            format!("{token}_{}", String::from_iter(checksum(&token))).into_bytes(),
         ),
         ("token/without_checksum", token.into_bytes()),
     ]

@@ -146,7 +146,10 @@ pub(super) fn token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    for text in [text.to_owned(), format!("{text}_{}", checksum(text))] {
+    for text in [
+        text.to_owned(),
+        format!("{text}_{}", String::from_iter(checksum(text))),
+    ] {
         let Some(token) = Token::parse(&text) else {
             continue;
         };
