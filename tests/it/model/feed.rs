@@ -68,6 +68,32 @@ impl Model {
     }
 
     pub fn pull(&mut self, by: usize, request: &pb::PullLeadsRequest, hint: &Hint) -> Answer {
+        self.reading(by, |then| then.page(by, request, hint))
+    }
+
+    /// Has a reader read what there was, and records that now: a page is read first and recorded before it leaves, and
+    /// calls that meet it come in between.
+    pub fn reading<T>(&mut self, by: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+        let Some(past) = self.past.take() else {
+            return read(self);
+        };
+        let mut then = Self {
+            leads: past.leads.clone(),
+            readers: past.readers.clone(),
+            ledger: self.ledger[..past.entries].to_vec(),
+            ..self.clone()
+        };
+        let done = read(&mut then);
+        let (read, reader) = (then.readers.swap_remove(by), &mut self.readers[by]);
+        reader.delivered = read.delivered;
+        reader.snapshot = read.snapshot;
+        for (id, at) in read.told {
+            reader.told.entry(id).or_insert(at);
+        }
+        done
+    }
+
+    fn page(&mut self, by: usize, request: &pb::PullLeadsRequest, hint: &Hint) -> Answer {
         let reader = &self.readers[by];
         let start = match self.position(&request.cursor) {
             Ok(given) => given.unwrap_or(reader.acknowledged),

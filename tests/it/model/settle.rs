@@ -12,8 +12,10 @@ use tonic::Code;
 use super::{
     house::Place,
     op::{Answer, Op},
+    rules::Policy,
     state::{Entry, Hint, Model, Past},
 };
+use crate::support::{START, form, new_id, subject};
 
 /// A call, and its answer, if there was one.
 pub struct Call {
@@ -92,12 +94,13 @@ impl Order<'_> {
         pasts.push(Arc::new(Past {
             leads: model.leads.clone(),
             readers: model.readers.clone(),
+            entries: model.ledger.len(),
         }));
         for (place, call) in open.iter().enumerate() {
             let mut rest = open.to_vec();
             rest.remove(place);
-            // A call about a person may have read before one that came first.
-            let reads = is_about_a_person(&call.op).then_some(before);
+            // Such a call may have read before one that came first.
+            let reads = reads_first(&call.op).then_some(before);
             let views = [None].into_iter();
             let views = views.chain(reads.unwrap_or_default().iter().cloned().map(Some));
             for view in views {
@@ -126,10 +129,11 @@ impl Order<'_> {
     }
 }
 
-fn is_about_a_person(op: &Op) -> bool {
+/// Whether a call reads before it records: one about a person, and a page.
+fn reads_first(op: &Op) -> bool {
     matches!(
         op,
-        Op::Find(_) | Op::Export(_) | Op::Erase(_) | Op::Object(_)
+        Op::Find(_) | Op::Export(_) | Op::Erase(_) | Op::Object(_) | Op::Pull(..)
     )
 }
 
@@ -145,11 +149,16 @@ fn happened(model: &Model, op: &Op, seen: &Seen) -> Option<Model> {
                 return None;
             }
             let start = model.position(&request.cursor).ok()?;
-            let start = start.unwrap_or(model.readers[*by].acknowledged);
-            if start <= model.readers[*by].delivered && start <= next {
-                after.given(*by, start, next);
-            }
-            return Some(after);
+            let is_read = after.reading(*by, |then| {
+                let reader = &then.readers[*by];
+                let start = start.unwrap_or(reader.acknowledged);
+                let is_read = start <= reader.delivered && (start..=then.head()).contains(&next);
+                if is_read {
+                    then.given(*by, start, next);
+                }
+                is_read
+            });
+            return is_read.then_some(after);
         }
         Op::Submit(request) if is_first(model, request) => {
             let is_it = |entry: &&Entry| {
@@ -177,4 +186,80 @@ fn is_placed(model: &Model, places: &[Place]) -> bool {
             && reader.acknowledged == *acknowledged
             && (*snapshot == 0 || reader.snapshot == *snapshot)
     })
+}
+
+/// A model with one reader and one lead, and that lead.
+fn one_lead() -> (Model, String) {
+    let policy = Policy {
+        max_age: 10,
+        grace: [0; 3],
+    };
+    let mut model = Model::new(START.parse().unwrap(), policy, Vec::new(), 1);
+    let lead_id = new_id().to_string();
+    let hint = Hint {
+        lead_id: lead_id.clone(),
+        ..Hint::default()
+    };
+    model.answer(&Op::Submit(form("Kari", "kari@example.no")), &hint);
+    (model, lead_id)
+}
+
+/// A page is read before it is recorded: what it shows may be older than a copy for the person that does not tell of it.
+#[test]
+fn a_page_may_be_read_before_a_call_that_is_recorded_before_it() {
+    let (model, lead_id) = one_lead();
+    let pull = Op::Pull(0, pb::PullLeadsRequest::default());
+    let hint = Hint {
+        next: 1,
+        ..Hint::default()
+    };
+    let page = model.clone().answer(&pull, &hint);
+    let mut calls = vec![Call::of(pull, page, hint)];
+    let mut after = model.clone();
+    for op in [
+        Op::Rectify(pb::RectifyLeadRequest {
+            request_id: new_id().to_string(),
+            lead_id,
+            field_mask: Some(prost_types::FieldMask {
+                paths: vec!["name".to_owned()],
+            }),
+            fields: Some(pb::LeadFields {
+                name: "Kari Nordmann".to_owned(),
+                ..Default::default()
+            }),
+            expected_revision: 1,
+            ..Default::default()
+        }),
+        Op::Export(pb::ExportSubjectRequest {
+            request: subject("kari@example.no"),
+            kind: pb::ExportKind::Access.into(),
+            ..Default::default()
+        }),
+    ] {
+        let answer = after.answer(&op, &Hint::default());
+        calls.push(Call::of(op, answer, Hint::default()));
+    }
+    let seen = Seen {
+        entries: after.ledger[1..].to_vec(),
+        places: vec![(1, 0, 1, 0)],
+        before: vec![(0, 0, 0, 0)],
+    };
+    assert!(settle(&model, &calls, &seen).is_some());
+}
+
+/// A page that nobody got may reach what was submitted meanwhile.
+#[test]
+fn an_unanswered_page_may_have_a_lead_that_is_not_there_yet() {
+    let (model, _) = one_lead();
+    let submit = Op::Submit(form("Ola", "ola@example.no"));
+    let mut after = model.clone();
+    after.answer(&submit, &Hint::of_nobody());
+    let calls = [Op::Pull(0, pb::PullLeadsRequest::default()), submit];
+    let calls = calls.map(|op| Call { op, answer: None });
+    let seen = Seen {
+        entries: after.ledger[1..].to_vec(),
+        places: vec![(2, 0, 2, 0)],
+        before: vec![(0, 0, 0, 0)],
+    };
+    assert!(settle(&model, &calls, &seen).is_some());
 }

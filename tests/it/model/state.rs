@@ -92,7 +92,7 @@ pub struct Model {
     pub readers: Vec<Reader>,
     /// By the caller's role and key.
     pub used: HashMap<(&'static str, String), Used>,
-    /// Of calls that meet: what the call about a person that comes next has seen, which reads before it writes.
+    /// Of calls that meet: what the call that comes next has seen, if it is one that reads before it writes.
     pub past: Option<Arc<Past>>,
 }
 
@@ -100,6 +100,8 @@ pub struct Model {
 pub struct Past {
     pub leads: BTreeMap<String, Lead>,
     pub readers: Vec<Reader>,
+    /// The ledger's length.
+    pub entries: usize,
 }
 
 pub fn refused(code: Code, reason: &str) -> Answer {
