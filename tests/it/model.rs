@@ -4,7 +4,7 @@
 //! two differ, one of them is wrong. A world is a run of steps from one seed, at replicas that are processes of their
 //! own ([`process`], [`house`]): two on PostgreSQL, one on SQLite. Some of the steps are [`troubles`]: replicas are stopped, and
 //! killed with calls under way; the database ends every session; the ledger or a mirror takes nothing; calls meet; a
-//! backup comes back ([`restored`]). What became of calls that were never answered is looked up ([`settle`]). After each trouble, and
+//! backup comes back ([`backup`], [`restored`]). What became of calls that were never answered is looked up ([`settle`]). After each trouble, and
 //! at the end, the invariants are looked at on every replica ([`end`]) and in the CRM clients' own copies ([`copies`]).
 //!
 //! The same seeds run on both databases. A failure tells its seed, its step and the last steps, in which everybody is made
@@ -21,6 +21,7 @@
 #![expect(clippy::print_stdout, reason = "figures, for whoever runs the tests")]
 
 mod acts;
+mod backup;
 mod callers;
 mod copies;
 mod draw;

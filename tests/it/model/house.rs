@@ -11,15 +11,13 @@ use lead_intake::{
 use secrecy::ExposeSecret as _;
 
 use super::{
+    backup::{Backup, Rows},
     callers::{Callers, Tokens},
     feed::crm_name,
     process::{Process, hand_over_keys, set_policy},
     rules::Policy,
 };
-use crate::{
-    raw::Raw,
-    support::{backup::Backup, *},
-};
+use crate::{raw::Raw, support::*};
 
 /// The replicas of a world: two on PostgreSQL, one on SQLite.
 pub struct House {
@@ -28,6 +26,8 @@ pub struct House {
     tokens: Tokens,
     processes: Vec<Option<Process>>,
     callers: Vec<Callers>,
+    /// The session that is kept for a next look past the replicas.
+    raw: Option<Raw>,
 }
 
 /// How the replicas end.
@@ -73,6 +73,7 @@ impl House {
             },
             processes: Vec::new(),
             callers: Vec::new(),
+            raw: None,
             world,
         };
         for replica in 0..count {
@@ -106,12 +107,12 @@ impl House {
     /// Starts a replica. Its own first round of the sweep finds that there was one just now.
     pub async fn start(&mut self, replica: usize) {
         let now = self.world.clock.now().as_microsecond();
-        let mut raw = Raw::open(&self.world).await;
+        let mut raw = self.raw().await;
         raw.execute(&format!(
             "UPDATE sweep SET run = run + 1, seen_at = {now}, is_doubted = FALSE"
         ))
         .await;
-        raw.close().await;
+        self.keep(raw).await;
         let process = Process::start(&self.world, &self.dir(replica), self.policy).await;
         let callers = Callers::new(process.api, &self.tokens);
         self.callers.truncate(self.replicas());
@@ -168,16 +169,57 @@ impl House {
         }
     }
 
-    /// Puts a backup in the place of the database. Nobody is connected.
+    /// A session past the replicas, for a look into the database.
+    pub async fn raw(&mut self) -> Raw {
+        match self.raw.take() {
+            Some(raw) => raw,
+            None => Raw::open(&self.world).await,
+        }
+    }
+
+    /// The look is over. PostgreSQL's sessions are dear; SQLite's file is whole when nobody has it open.
+    pub async fn keep(&mut self, raw: Raw) {
+        match raw {
+            Raw::Postgres(_) => self.raw = Some(raw),
+            Raw::Sqlite(_) => raw.close().await,
+        }
+    }
+
+    /// Takes a backup. Replicas that had to be stopped for it are started again, this one first.
+    pub async fn back_up(&mut self, first: usize, head: i64) -> Backup {
+        match self.world.backend {
+            Backend::Sqlite => {
+                self.end_all(End::Stopped, head).await;
+                let copy = self.world.back_up().await;
+                self.start_all(first).await;
+                Backup::Copy(copy)
+            }
+            Backend::Postgres => {
+                let mut raw = self.raw().await;
+                let rows = Rows::of(&mut raw).await;
+                self.keep(raw).await;
+                Backup::Rows(rows)
+            }
+        }
+    }
+
+    /// Puts a backup in the place of the database. No replica runs.
     pub async fn restore(&mut self, backup: &Backup) {
-        let before = self.world.url.clone();
-        self.world.restore(backup).await;
-        drop_database(&before).await;
+        match backup {
+            Backup::Copy(copy) => self.world.restore(copy).await,
+            Backup::Rows(rows) => {
+                // The server may not have seen yet that a replica was killed, and be busy for it.
+                self.sever().await;
+                let mut raw = self.raw().await;
+                rows.put_back(&mut raw).await;
+                self.keep(raw).await;
+            }
+        }
     }
 
     /// What the database has of each CRM client.
-    pub async fn places(&self) -> Vec<Place> {
-        let mut raw = Raw::open(&self.world).await;
+    pub async fn places(&mut self) -> Vec<Place> {
+        let mut raw = self.raw().await;
         let mut columns = Vec::new();
         for column in [
             "consumer.delivered",
@@ -193,7 +235,7 @@ impl House {
             );
             columns.push(raw.numbers(&sql).await);
         }
-        raw.close().await;
+        self.keep(raw).await;
         let place = |by: usize| {
             let [delivered, acknowledged, snapshot, disclosed] =
                 [0, 1, 2, 3].map(|of| columns[of][by]);
@@ -203,32 +245,24 @@ impl House {
     }
 
     /// Ends every session of the database, as a database that goes away for a moment does.
-    pub async fn sever(&self) {
-        let mut raw = Raw::open(&self.world).await;
+    pub async fn sever(&mut self) {
+        let mut raw = self.raw().await;
         raw.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         .await;
-        raw.close().await;
+        self.keep(raw).await;
     }
 
-    /// The end of the world.
-    pub async fn close(mut self, backup: Option<Backup>) {
+    /// The end of the world. One database more would be there: thousands of them would fill the disk.
+    pub async fn close(mut self) {
         for replica in 0..self.replicas() {
             self.end(replica, End::Stopped).await;
             trace::add(&std::fs::read(self.dir(replica).join("log")).unwrap());
         }
-        drop_database(&self.world.url).await;
-        if let Some(backup) = backup {
-            drop_database(backup.url()).await;
+        if let StoreUrl::Postgres(url) = &self.world.url {
+            drop_postgres_database(url.expose_secret()).await;
         }
-    }
-}
-
-/// A world more is a database more: thousands of them would fill the disk.
-pub async fn drop_database(url: &StoreUrl) {
-    if let StoreUrl::Postgres(url) = url {
-        drop_postgres_database(url.expose_secret()).await;
     }
 }

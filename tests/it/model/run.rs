@@ -6,6 +6,7 @@ use lead_intake::pb::{self, EntryKind};
 use prost::Message as _;
 
 use super::{
+    backup::Backup,
     callers::known,
     copies::Copy,
     draw::Draw,
@@ -16,12 +17,7 @@ use super::{
     state::{Hint, Model},
     troubles::Trouble,
 };
-use crate::{
-    lookup,
-    raw::Raw,
-    steps::ledger_after,
-    support::{backup::Backup, *},
-};
+use crate::{lookup, steps::ledger_after, support::*};
 
 /// CRM clients of a world.
 const READERS: usize = 3;
@@ -177,8 +173,10 @@ impl Run {
             end::check(self.house.callers(replica), &self.proofs, &self.model).await;
         }
         end::check_leads(self.house.callers(0), &self.model).await;
-        let faults = lookup::faults(&mut Raw::open(&self.house.world).await).await;
+        let mut raw = self.house.raw().await;
+        let faults = lookup::faults(&mut raw).await;
         assert_eq!(faults, [0, 0], "the look-up indexes");
+        self.house.keep(raw).await;
         let entries = std::mem::take(&mut self.model.ledger);
         for entry in entries {
             // What a restore has there is a number of an entry.
@@ -187,9 +185,7 @@ impl Run {
                 kind => self.count(&format!("{kind:?} {}", entry.detail)),
             }
         }
-        self.house
-            .close(self.backup.map(|(backup, _)| backup))
-            .await;
-        std::mem::take(&mut self.tally)
+        self.house.close().await;
+        self.tally
     }
 }

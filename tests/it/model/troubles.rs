@@ -260,14 +260,9 @@ impl Run {
     }
 
     async fn back_up(&mut self, first: usize) {
-        self.house.end_all(End::Stopped, self.model.head()).await;
-        let older = self.backup.take();
-        let backup = self.house.world.back_up().await;
-        if let Some((older, _)) = older {
-            super::house::drop_database(older.url()).await;
-        }
+        let head = self.model.head();
+        let backup = self.house.back_up(first, head).await;
         self.backup = Some((backup, self.model.clone()));
-        self.house.start_all(first).await;
     }
 
     /// E4: the backup comes back under a mirror that has everything since.

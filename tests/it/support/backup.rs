@@ -10,13 +10,6 @@ use super::{Backend, World, copy_postgres_database};
 /// A copy of a database.
 pub struct Backup(StoreUrl);
 
-impl Backup {
-    /// Where it is.
-    pub fn url(&self) -> &StoreUrl {
-        &self.0
-    }
-}
-
 impl World {
     /// A copy of the database, as it is.
     pub async fn back_up(&self) -> Backup {
