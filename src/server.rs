@@ -40,7 +40,7 @@ use crate::{
         },
         crm::Crm,
         intake::{Intake, IntakeSettings},
-        ledger::Ledger,
+        ledger::{Evidence, Ledger},
         limits::{AdmitLayer, Limits, UnderWay},
         observe::ObserveLayer,
         privacy::{Privacy, Receipts},
@@ -296,6 +296,23 @@ async fn follow_tls(tls: Option<Arc<Tls>>, stop: CancellationToken) {
     }
 }
 
+fn ledger(parts: &Parts, proofs: &Proofs, exporter: &Exporter, stop: &CancellationToken) -> Ledger {
+    let mirror = parts.store.mirror();
+    let evidence = Evidence {
+        store: parts.store.clone(),
+        proofs: proofs.clone(),
+        mirror: mirror.map(|mirror| mirror.dir().to_owned()),
+    };
+    Ledger::new(
+        evidence,
+        parts.store.clone(),
+        parts.clock.clone(),
+        exporter.clone(),
+        stop.clone(),
+        &parts.limits,
+    )
+}
+
 /// Every service of the API.
 fn services<H: tonic_health::pb::health_server::Health>(
     parts: &Parts,
@@ -324,14 +341,7 @@ fn services<H: tonic_health::pb::health_server::Health>(
         retention,
     };
     let proofs = Proofs::new(parts.prover.clone());
-    let ledger = Ledger::new(
-        parts.store.clone(),
-        parts.store.clone(),
-        proofs.clone(),
-        parts.store.mirror().map(|mirror| mirror.dir().to_owned()),
-        parts.clock.clone(),
-        exporter.clone(),
-    );
+    let ledger = ledger(parts, &proofs, &exporter, stop);
     let privacy = Privacy::new(
         parts.store.clone(),
         Receipts::new(parts.store.clone(), proofs, parts.settings.erasure),

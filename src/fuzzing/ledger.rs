@@ -105,7 +105,7 @@ pub(super) fn mirror(bytes: &[u8]) {
         return;
     };
     let verifier = Verifier::new(genesis(STORE), &[]);
-    let Ok(found) = verify_mirror(read, verifier, None, |_| ()) else {
+    let Ok(found) = verify_mirror(read, verifier, None, |_| true) else {
         return;
     };
     let reached = usize::try_from(found.reached.0).unwrap_or(usize::MAX);

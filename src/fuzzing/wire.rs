@@ -67,6 +67,7 @@ requests! {
     GetCheckpointRequest;
     GetProcessingRecordRequest;
     GetStatisticsRequest;
+    StreamVerifyLedgerRequest;
 }
 
 /// A message of the contract, chosen by the first byte, as protobuf.

@@ -9,6 +9,7 @@ mod chain;
 mod entry;
 pub mod mirror;
 pub mod notary;
+mod progress;
 pub mod prover;
 pub mod tree;
 mod verify;
@@ -16,5 +17,6 @@ mod verify;
 pub use self::{
     chain::{Hash, NotARecord, Record, genesis},
     entry::{Entry, EntryKind, Head, NewEntry},
+    progress::Progress,
     verify::{Against, Fault, MirrorFound, Verification, Verifier, verify_mirror},
 };

@@ -182,12 +182,13 @@ pub struct MirrorFound {
     pub fault: Option<(Fault, i64)>,
 }
 
-/// Verifies a mirror from its first entry to `upto`, or to its end: its chain, and the checkpoints.
+/// Verifies a mirror from its first entry to `upto`, or to its end: its chain, and the checkpoints. `progress` hears after
+/// each entry how many were checked, and gives whether it is worth going on.
 pub fn verify_mirror(
     lines: Lines,
     mut verifier: Verifier,
     upto: Option<i64>,
-    mut progress: impl FnMut(i64),
+    mut progress: impl FnMut(i64) -> bool,
 ) -> Result<MirrorFound, MirrorError> {
     for line in lines {
         if upto.is_some_and(|upto| verifier.position() >= upto) {
@@ -207,7 +208,9 @@ pub fn verify_mirror(
             }
             Err(error) => return Err(error),
         }
-        progress(verifier.position());
+        if !progress(verifier.position()) {
+            break;
+        }
     }
     let is_chain = |fault| matches!(fault, Fault::HashMismatch | Fault::SequenceBroken);
     let fault = verifier.fault().map(|(fault, sequence)| {

@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use self::stream::{LeadStream, Told};
+use self::stream::LeadStream;
 use super::{
     auth::Caller,
     convert::{self, timestamp},
     cursor,
     limits::Limits,
     status::{Fault, Refusal, Violations},
+    told::Told,
 };
 use crate::{
     clock::SharedClock,
@@ -82,7 +83,7 @@ impl Crm {
 
 #[tonic::async_trait]
 impl CrmService for Crm {
-    type StreamLeadsStream = Told;
+    type StreamLeadsStream = Told<pb::StreamLeadsResponse>;
 
     async fn pull_leads(
         &self,

@@ -1,23 +1,29 @@
 //! `LedgerService`: what an auditor calls.
 
-use std::{path::PathBuf, sync::Arc};
+mod verify;
+
+use std::{sync::Arc, time::Duration};
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+pub use self::verify::Evidence;
+use self::verify::VerifyStream;
 use super::{
+    auth::Caller,
     convert::{self, age_seconds, timestamp},
-    proof::Proofs,
+    limits::{Limits, Until},
     status::{Fault, Violations},
+    told::Told,
 };
 use crate::{
     clock::{SharedClock, from_micros},
     domain::lead::LeadId,
     export::{self, Exporter, InventoryItem},
-    ledger::Against,
     pb::{self, ledger_service_server::LedgerService},
-    store::{AccountStore, LedgerStore, NamedEntry, Statistics},
+    store::{AccountStore, NamedEntry, Statistics},
 };
 
 /// Entries in a page if the caller does not say.
@@ -25,38 +31,43 @@ const PAGE_DEFAULT: i64 = 100;
 /// The service.
 #[derive(Debug)]
 pub struct Ledger {
-    store: Arc<dyn LedgerStore>,
+    evidence: Evidence,
     account: Arc<dyn AccountStore>,
-    proofs: Proofs,
-    mirror: Option<PathBuf>,
     clock: SharedClock,
     exporter: Exporter,
+    stopping: CancellationToken,
+
+    /// For how long a stream's reader may take nothing.
+    stall_max: Duration,
 }
 
 impl Ledger {
-    /// A service over this ledger, which has its mirror in this directory. `exporter` makes the record of processing activities.
+    /// A service over this ledger. `exporter` makes the record of processing activities. Its streams end when `stopping` is
+    /// cancelled.
     #[must_use]
     pub fn new(
-        store: Arc<dyn LedgerStore>,
+        evidence: Evidence,
         account: Arc<dyn AccountStore>,
-        proofs: Proofs,
-        mirror: Option<PathBuf>,
         clock: SharedClock,
         exporter: Exporter,
+        stopping: CancellationToken,
+        limits: &Limits,
     ) -> Self {
         Self {
-            store,
+            evidence,
             account,
-            proofs,
-            mirror,
             clock,
             exporter,
+            stopping,
+            stall_max: limits.stall_max,
         }
     }
 }
 
 #[tonic::async_trait]
 impl LedgerService for Ledger {
+    type StreamVerifyLedgerStream = Told<pb::StreamVerifyLedgerResponse>;
+
     async fn list_entries(
         &self,
         request: Request<pb::ListEntriesRequest>,
@@ -77,6 +88,7 @@ impl LedgerService for Ledger {
             request.page_size.into()
         };
         let mut entries = self
+            .evidence
             .store
             .entries(request.after_sequence, limit + 1, lead)
             .await?;
@@ -90,26 +102,20 @@ impl LedgerService for Ledger {
         &self,
         _: Request<pb::VerifyLedgerRequest>,
     ) -> Result<Response<pb::VerifyLedgerResponse>, Status> {
-        let head = self.store.ledger_head().await?.sequence;
-        let against = Against {
-            mirror: self.mirror.clone(),
-            checkpoints: self.proofs.last(head).await.into_iter().collect(),
-        };
-        let found = self.store.verify(&against).await?;
-        Ok(Response::new(pb::VerifyLedgerResponse {
-            intact: found.fault.is_none(),
-            fault: found.fault.map_or(0, |(fault, _)| fault as i32),
-            faulty_sequence: found.fault.map_or(0, |(_, sequence)| sequence),
-            entries_checked: found.entries_checked,
-            head_sequence: found.head.sequence,
-            head_hash: HEXLOWER.encode(&found.head.hash),
-            blind_to: against.blind_to().iter().map(|&it| it.to_owned()).collect(),
-            entries_mirrored: found.entries_mirrored,
-            entries_signed: against
-                .checkpoints
-                .first()
-                .map_or(0, |it| i64::try_from(it.size).unwrap_or(i64::MAX)),
-        }))
+        Ok(Response::new(self.evidence.verify(&Arc::default()).await?))
+    }
+
+    async fn stream_verify_ledger(
+        &self,
+        request: Request<pb::StreamVerifyLedgerRequest>,
+    ) -> Result<Response<Self::StreamVerifyLedgerStream>, Status> {
+        let caller = Caller::of(&request)?.clone();
+        let until = Until::of(&request)?;
+        let place = caller.open_stream()?;
+        let (evidence, stall_max) = (self.evidence.clone(), self.stall_max);
+        let stream = VerifyStream::new(evidence, caller, stall_max);
+        let told = stream.open(place, self.stopping.clone(), until);
+        Ok(Response::new(told))
     }
 
     async fn get_checkpoint(
@@ -118,8 +124,9 @@ impl LedgerService for Ledger {
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
         let request = request.into_inner();
         Violations::of_shape(&request).check()?;
-        let head = self.store.ledger_head().await?.sequence;
-        let checkpoint = self.proofs.checkpoint(head, request.since_size).await?;
+        let Evidence { store, proofs, .. } = &self.evidence;
+        let head = store.ledger_head().await?.sequence;
+        let checkpoint = proofs.checkpoint(head, request.since_size).await?;
         Ok(Response::new(checkpoint))
     }
 

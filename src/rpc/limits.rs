@@ -12,11 +12,14 @@ mod admit;
 mod allowance;
 mod timeout;
 
-pub(super) use self::allowance::{Allowance, Allowances, Rate};
 pub use self::{
     admit::AdmitLayer,
     allowance::{CallsPerSecond, Taken, UnderWay},
     timeout::{GRPC_TIMEOUT, from_millis},
+};
+pub(super) use self::{
+    admit::Until,
+    allowance::{Allowance, Allowances, Rate},
 };
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +27,10 @@ use std::{sync::Arc, time::Duration};
 use http::Response;
 
 /// The methods that answer with a stream. What they take is counted otherwise, and for longer than a call.
-const STREAMS: [&str; 1] = ["/leadintake.v1.CrmService/StreamLeads"];
+const STREAMS: [&str; 2] = [
+    "/leadintake.v1.CrmService/StreamLeads",
+    "/leadintake.v1.LedgerService/StreamVerifyLedger",
+];
 
 /// Whether a method answers with a stream.
 pub(super) fn is_stream(path: &str) -> bool {
@@ -65,9 +71,9 @@ pub struct Limits {
     pub call_max: Duration,
     /// The same for privacy tooling and auditors, whose call may concern thousands of leads.
     pub privacy_call_max: Duration,
-    /// The same for `VerifyLedger`, which reads the whole ledger.
+    /// The same for `VerifyLedger` and `StreamVerifyLedger`, which read the whole ledger.
     pub verify_max: Duration,
-    /// The life of a stream. Then it ends by itself, to be resumed, so that replicas can be drained.
+    /// The life of a stream of the feed. Then it ends by itself, to be resumed, so that replicas can be drained.
     pub stream_max: Duration,
     /// A stream's reader that takes nothing for this long is cut off.
     pub stall_max: Duration,

@@ -20,4 +20,5 @@ pub mod proof;
 mod refusals;
 pub mod rules;
 pub mod status;
+pub mod told;
 pub mod web;

@@ -1,6 +1,6 @@
 //! Reading the ledger.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
@@ -14,8 +14,8 @@ use super::{
 use crate::{
     domain::lead::LeadId,
     ledger::{
-        Against, Entry, EntryKind, Fault, Hash, Head, MirrorFound, NewEntry, Verification,
-        Verifier, genesis, mirror::Lines, verify_mirror,
+        Against, Entry, EntryKind, Fault, Hash, Head, MirrorFound, NewEntry, Progress,
+        Verification, Verifier, genesis, mirror::Lines, verify_mirror,
     },
 };
 
@@ -74,7 +74,11 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
             .collect()
     }
 
-    async fn verify(&self, against: &Against) -> Result<Verification> {
+    async fn verify_telling(
+        &self,
+        against: &Against,
+        progress: &Arc<Progress>,
+    ) -> Result<Verification> {
         let genesis = genesis(self.sql.store_id);
         // The mirror's end before the database's: it has nothing that the database has not.
         let mirror_end = match &against.mirror {
@@ -82,15 +86,31 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
             None => 0,
         };
         let head = self.sql.read_head().await?;
+        progress.begin(head.sequence);
+        // A thread does not end with what it works for: so it looks whether that is still there.
+        let wanted = Arc::new(());
         let mirror = against.mirror.clone().map(|dir| {
             let verifier = Verifier::new(genesis, &[]);
-            let upto = Some(head.sequence);
+            let (progress, wanted) = (progress.clone(), Arc::downgrade(&wanted));
             tokio::task::spawn_blocking(move || {
-                verify_mirror(Lines::after(&dir, 0)?, verifier, upto, |_| {})
+                let found = verify_mirror(
+                    Lines::after(&dir, 0)?,
+                    verifier,
+                    Some(head.sequence),
+                    |checked| {
+                        progress.mirror(checked);
+                        wanted.strong_count() > 0
+                    },
+                );
+                progress.mirror_ended();
+                found
             })
         });
+        if mirror.is_none() {
+            progress.mirror_ended();
+        }
         let verifier = Verifier::new(genesis, &against.checkpoints);
-        let mut found = self.sql.verify_chain(verifier, head).await?;
+        let mut found = self.sql.verify_chain(verifier, head, progress).await?;
         if mirror_end > head.sequence {
             found.fault = found.fault.or(Some((Fault::Truncated, head.sequence + 1)));
         }
@@ -98,6 +118,7 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
             let mirror = mirror.await.map_err(|_| StoreError::Lost)??;
             self.sql.compare(&mut found, against, &mirror).await?;
         }
+        drop(wanted);
         Ok(found)
     }
 
@@ -107,7 +128,12 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
 }
 
 impl<DB: Dialect> Sql<DB> {
-    async fn verify_chain(&self, mut verifier: Verifier, head: Head) -> Result<Verification> {
+    async fn verify_chain(
+        &self,
+        mut verifier: Verifier,
+        head: Head,
+        progress: &Progress,
+    ) -> Result<Verification> {
         // Up to the head as it was at the start: what is written meanwhile is the next run's.
         let mut next = Some(self.page(verifier.position(), head.sequence));
         'pages: while let Some(page) = next.take() {
@@ -123,6 +149,9 @@ impl<DB: Dialect> Sql<DB> {
             }
             // Nothing before what cannot be read is wrong.
             end?;
+            progress.database(verifier.position());
+            // Whoever waits beside this in one task, to tell of it, has a turn also where every page is there in time.
+            tokio::task::yield_now().await;
         }
         Ok(verifier.finish(head))
     }

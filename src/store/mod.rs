@@ -84,7 +84,7 @@ use crate::{
         subject::ObjectionKind,
     },
     ledger::{
-        Against, Entry, Head, Verification,
+        Against, Entry, Head, Progress, Verification,
         mirror::{Line, Mirror},
     },
     seal::SealedLead,
@@ -260,8 +260,17 @@ pub trait LedgerStore: fmt::Debug + Send + Sync {
         lead: Option<LeadId>,
     ) -> Result<Vec<NamedEntry>>;
 
-    /// Recomputes the chain, and compares it with what lies outside the database.
-    async fn verify(&self, against: &Against) -> Result<Verification>;
+    /// Recomputes the chain, and compares it with what lies outside the database. All of it ends when it is dropped.
+    async fn verify(&self, against: &Against) -> Result<Verification> {
+        self.verify_telling(against, &Arc::default()).await
+    }
+
+    /// The same, and tells how far it is.
+    async fn verify_telling(
+        &self,
+        against: &Against,
+        progress: &Arc<Progress>,
+    ) -> Result<Verification>;
 
     /// The end of the ledger.
     async fn ledger_head(&self) -> Result<Head>;

@@ -136,7 +136,7 @@ const METRICS: [(&str, Kind, &str); 43] = [
     (
         "lead_intake_streams_open",
         Gauge,
-        "Open streams of the feed",
+        "Open streams, of the feed and of verifications",
     ),
     (
         "lead_intake_submit_batch_size",

@@ -69,5 +69,6 @@ mod timing;
 mod tombstones;
 mod traces;
 mod upgrades;
+mod verification;
 mod web;
 mod withheld;

@@ -157,14 +157,25 @@ async fn write(world: &World, entries: &[Entry], start: Head) {
     raw.close().await;
 }
 
+/// What a verification finds, whichever is asked for.
 async fn verified(replica: &Replica) -> pb::VerifyLedgerResponse {
+    let mut ledger = replica.ledger();
     let request = pb::VerifyLedgerRequest {};
-    replica
-        .ledger()
-        .verify_ledger(request)
+    let found = ledger.verify_ledger(request).await.unwrap().into_inner();
+    let request = pb::StreamVerifyLedgerRequest {};
+    let mut stream = ledger
+        .stream_verify_ledger(request)
         .await
         .unwrap()
-        .into_inner()
+        .into_inner();
+    let mut last = None;
+    while let Some(message) = stream.message().await.unwrap() {
+        last = Some(message);
+    }
+    let last = last.expect("it tells what it found");
+    assert_eq!(last.entries_checked, found.entries_checked);
+    assert_eq!(last.result.as_ref(), Some(&found));
+    found
 }
 
 on_both! {

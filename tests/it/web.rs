@@ -4,13 +4,21 @@ mod connect;
 mod grpc_web;
 mod refusals;
 
+use lead_intake::token::Role;
 use serde_json::{Value, json};
 
 use crate::support::new_id;
 
 const SUBMIT: &str = "/leadintake.v1.IntakeService/SubmitLead";
 const PULL: &str = "/leadintake.v1.CrmService/PullLeads";
-const STREAM: &str = "/leadintake.v1.CrmService/StreamLeads";
+/// What answers with a stream, and whom.
+const STREAMS: [(&str, Role); 2] = [
+    ("/leadintake.v1.CrmService/StreamLeads", Role::Crm),
+    (
+        "/leadintake.v1.LedgerService/StreamVerifyLedger",
+        Role::Auditor,
+    ),
+];
 
 /// A form that every rule accepts.
 fn form(name: &str, email: &str) -> Value {

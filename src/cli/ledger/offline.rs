@@ -42,6 +42,7 @@ pub(super) fn verify(
         if checked % STEP == 0 {
             progress.set(u64::try_from(checked).unwrap_or(0));
         }
+        true
     })?;
     drop(progress);
     let (checked, hash) = found.reached;

@@ -1,28 +1,21 @@
-//! `StreamLeads`: the feed, open. A task for each stream reads a page, gives its connection back, and sends; while it
-//! sends one that is not the last, it reads the next.
-//!
-//! What is sent lies in a short queue until the reader takes it. Nothing makes a reader take it: so the queue is bounded,
-//! a reader that takes nothing is given up, and the client's place for a stream is held until what lies there is gone.
+//! `StreamLeads`: the feed, open. It reads a page, gives its connection back, and sends; while it sends one that is not
+//! the last, it reads the next.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::future::join;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{Instant, timeout},
 };
-use tokio_stream::Stream;
 use tonic::Status;
 
 use super::{
     super::{
-        auth::{Caller, TRUST},
+        auth::Caller,
         limits::Taken,
         status::Refusal,
+        told::{End, RECHECK, Told},
     },
     Crm,
 };
@@ -36,43 +29,6 @@ const STREAM_BUFFER: usize = 4;
 const AHEAD_MAX: Duration = Duration::from_millis(100);
 /// How often an idle stream says so, with the newest cursor.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often an open stream's token is checked again: a revocation acts within 5 s.
-const RECHECK: Duration = Duration::from_secs(1);
-// R3 (OWASP ASVS 8.3.2): a token that was revoked the moment after it was looked up is found out by the next check.
-const _: () = assert!(TRUST.as_secs() + RECHECK.as_secs() <= 5);
-
-/// How a stream ends: `Ok` if there is nothing to say of it.
-type End = Result<(), Status>;
-
-/// What a reader gets: the messages, then how the stream ended, however late it reads that.
-#[derive(Debug)]
-pub struct Told {
-    messages: mpsc::Receiver<pb::StreamLeadsResponse>,
-    /// `None` once it was told.
-    end: Option<oneshot::Receiver<End>>,
-    _place: Taken,
-}
-
-impl Stream for Told {
-    type Item = Result<pb::StreamLeadsResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(message) = ready!(self.messages.poll_recv(context)) {
-            return Poll::Ready(Some(Ok(message)));
-        }
-        let Some(end) = &mut self.end else {
-            return Poll::Ready(None);
-        };
-        let end = ready!(Pin::new(end).poll(context));
-        self.end = None;
-        Poll::Ready(match end {
-            Ok(Ok(())) => None,
-            Ok(Err(status)) => Some(Err(status)),
-            // The task panicked. Without a word of it the reader would think that this is all there is.
-            Err(_) => Some(Err(Refusal::Internal.into())),
-        })
-    }
-}
 
 /// One open stream.
 pub(super) struct LeadStream {
@@ -80,22 +36,6 @@ pub(super) struct LeadStream {
     caller: Caller,
     after: Option<i64>,
     messages: mpsc::Sender<pb::StreamLeadsResponse>,
-}
-
-/// Counts a stream while it is open, also if its task panics.
-struct Shown;
-
-impl Shown {
-    fn new() -> Self {
-        metrics::gauge!("lead_intake_streams_open").increment(1);
-        Self
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        metrics::gauge!("lead_intake_streams_open").decrement(1);
-    }
 }
 
 impl LeadStream {
@@ -106,38 +46,17 @@ impl LeadStream {
         after: Option<i64>,
         follow: bool,
         place: Taken,
-    ) -> Told {
-        let (sender, messages) = mpsc::channel(STREAM_BUFFER);
-        let (ending, end) = oneshot::channel();
-        let stream = Self {
-            crm,
-            caller,
-            after,
-            messages: sender,
-        };
-        tokio::spawn(async move {
-            let _shown = Shown::new();
-            // To nobody, if the reader went away.
-            let _ = ending.send(stream.run(follow).await);
-        });
-        Told {
-            messages,
-            end: Some(end),
-            _place: place,
-        }
-    }
-
-    async fn run(mut self, follow: bool) -> End {
-        let messages = self.messages.clone();
-        let stopping = self.crm.stopping.clone();
-        tokio::select! {
-            // First, so that a stream with much to send ends too.
-            biased;
-            () = stopping.cancelled() => Err(Refusal::Stopping.into()),
-            // The reader went away: nothing is left to tell.
-            () = messages.closed() => Ok(()),
-            end = self.deliver(follow) => end,
-        }
+    ) -> Told<pb::StreamLeadsResponse> {
+        let stopping = crm.stopping.clone();
+        Told::by(STREAM_BUFFER, place, stopping, |messages| {
+            let mut stream = Self {
+                crm,
+                caller,
+                after,
+                messages,
+            };
+            async move { stream.deliver(follow).await }
+        })
     }
 
     async fn deliver(&mut self, follow: bool) -> End {

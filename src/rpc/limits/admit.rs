@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::{Request, Response};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
@@ -26,6 +26,24 @@ use super::{
 
 /// The package whose calls are counted.
 const PACKAGE: &str = "/leadintake.v1.";
+
+/// The methods that read the whole ledger.
+const VERIFYING: [&str; 2] = ["VerifyLedger", "StreamVerifyLedger"];
+
+/// When the time for a stream's work is over, with its request's extensions: a stream has begun long before.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Until(Instant);
+
+impl Until {
+    /// Of a request.
+    pub(in super::super) fn of<T>(request: &tonic::Request<T>) -> Result<Instant, Status> {
+        // The layer put it there; a server wired without the layer works for nobody.
+        let until = request.extensions().get::<Self>();
+        until
+            .map(|until| until.0)
+            .ok_or_else(|| Refusal::Internal.into())
+    }
+}
 
 /// Admits calls.
 #[derive(Clone, Debug)]
@@ -56,7 +74,7 @@ impl AdmitLayer {
     fn bounds(&self, path: &str) -> Option<(usize, Duration)> {
         let (service, method) = path.strip_prefix(PACKAGE)?.split_once('/')?;
         Some(match service {
-            "LedgerService" if method == "VerifyLedger" => (self.all_max, self.verify_max),
+            "LedgerService" if VERIFYING.contains(&method) => (self.all_max, self.verify_max),
             "PrivacyService" | "LedgerService" => (self.all_max, self.privacy_call_max),
             _ => (self.common_max, self.call_max),
         })
@@ -121,12 +139,16 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match self.layer.admit(&request) {
             Err(status) => Either::Left(ready(Ok(status.into_http()))),
             Ok(None) => Either::Right(Either::Left(self.inner.call(request))),
             Ok(Some((place, time))) => {
                 let is_stream = is_stream(request.uri().path());
+                if is_stream {
+                    let until = Until(Instant::now() + time);
+                    request.extensions_mut().insert(until);
+                }
                 let answer = timeout(time, self.inner.call(request));
                 Either::Right(Either::Right(Box::pin(async move {
                     let mut answer = answer.await.unwrap_or_else(|_| {
@@ -161,7 +183,7 @@ mod tests {
             let is_reserved = path.contains("PrivacyService/") || path.contains("LedgerService/");
             assert_eq!(max, if is_reserved { 1000 } else { 900 }, "{path}");
             let longest = match path.rsplit('/').next() {
-                Some("VerifyLedger") => 600,
+                Some("VerifyLedger" | "StreamVerifyLedger") => 600,
                 _ if is_reserved => 60,
                 _ => 10,
             };

@@ -57,7 +57,7 @@ refusals! {
     MediaTypeNotSupported = Unimplemented, "MEDIA_TYPE_NOT_SUPPORTED", NEVER,
         "send the message as content-type: application/json, application/proto or application/grpc";
     StreamNeedsGrpc = Unimplemented, "STREAM_NEEDS_GRPC", NEVER,
-        "this method answers with a stream: call it with gRPC or grpc-web, or PullLeads instead";
+        "this method answers with a stream: call it with gRPC or grpc-web, or instead PullLeads or VerifyLedger";
     DeadlineExceeded = DeadlineExceeded, "DEADLINE_EXCEEDED", NEVER,
         "the time for this call was over before its answer; repeat it with the same request_id";
     DeadlinePassed = DeadlineExceeded, "DEADLINE_PASSED", NEVER,
@@ -135,9 +135,9 @@ refusals! {
     Contended = Aborted, "CONTENDED", SOON,
         "another call changed the same leads; nothing was done, try again";
     Stopping = Unavailable, "STOPPING", SOON,
-        "the server is stopping; connect again and go on from the last cursor";
+        "the server is stopping; connect again, and go on from the last cursor if there is one";
     ReaderStalled = Unavailable, "READER_STALLED", SOON,
-        "the stream was not read for 30 s; connect again and go on from the last cursor";
+        "the stream was not read for too long; connect again, and go on from the last cursor if there is one";
     KeyRingStale = Unavailable, "KEY_RING_STALE", LATER,
         "this replica's key ring is too old and is being read again; try again";
     Unavailable = Unavailable, "STORE_UNAVAILABLE", LATER,

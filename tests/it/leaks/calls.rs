@@ -288,6 +288,10 @@ pub async fn account(scenario: &mut Scenario) {
         let verify = pb::VerifyLedgerRequest {};
         let verified: pb::VerifyLedgerResponse = scenario.done(role, "VerifyLedger", &verify).await;
         assert!(verified.intact);
+        let verify = pb::StreamVerifyLedgerRequest {};
+        let told: pb::StreamVerifyLedgerResponse =
+            scenario.done(role, "StreamVerifyLedger", &verify).await;
+        assert!(told.result.unwrap().intact);
         // Not every server has one to give.
         let checkpoint = pb::GetCheckpointRequest::default();
         let _ = scenario

@@ -70,7 +70,7 @@ async fn b5_a_deep_message_is_refused_in_constant_words() {
             };
             assert_ours(&status, (Code::InvalidArgument, expected));
         }
-        if path.ends_with("/StreamLeads") {
+        if path.contains("/Stream") {
             continue;
         }
         for text in ["[".repeat(DEPTH), r#"{"a":"#.repeat(DEPTH)] {

@@ -16,6 +16,7 @@ pub mod prover;
 
 pub mod random;
 pub mod raw;
+pub mod slow_mirror;
 pub mod small_disk;
 pub mod strace;
 

@@ -5,7 +5,7 @@ use http::Method;
 use lead_intake::{pb, server::Parts, token::Role};
 use prost::Message;
 
-use super::SUBMIT;
+use super::{STREAMS, SUBMIT};
 use crate::support::{
     plain::{Answer, Http},
     *,
@@ -73,6 +73,27 @@ on_both! {
         assert_eq!(page.into_inner().changes.len(), 1);
         replica.stop().await;
     }
+}
+
+/// A browser hears how a verification goes, message by message, and its result in the last one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_is_told_by_grpc_web() {
+    let world = World::new(Backend::Sqlite).await;
+    let replica = world.start().await;
+    let (path, role) = STREAMS[1];
+    let answer = Http::post(replica.api, path)
+        .bearer(replica.token(role))
+        .header("content-type", "application/grpc-web+proto")
+        .send(frame(&pb::StreamVerifyLedgerRequest {}))
+        .await;
+    assert_eq!(answer.status, 200);
+    let mut frames = frames(answer.body);
+    let (is_end, end) = frames.pop().unwrap();
+    assert!(is_end && end.starts_with(b"grpc-status:0"), "{end:?}");
+    let last = frames.pop().unwrap().1;
+    let last = pb::StreamVerifyLedgerResponse::decode(last).unwrap();
+    assert!(last.result.unwrap().intact);
+    replica.stop().await;
 }
 
 fn preflight(replica: &Replica, origin: &str) -> Http {

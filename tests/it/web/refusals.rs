@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{PULL, STREAM, SUBMIT, form};
+use super::{PULL, STREAMS, SUBMIT, form};
 use crate::support::{plain::Http, *};
 
 /// What an error that is refused as HTTP says: status, code, reason.
@@ -124,12 +124,15 @@ async fn what_is_too_much_for_one_message_is_refused() {
         answer.refusal(),
         refusal(400, "out_of_range", "MESSAGE_TOO_LARGE")
     );
-    let stream = Http::post(replica.api, STREAM).bearer(replica.token(Role::Crm));
-    let answer = stream.json(&json!({})).await;
-    assert_eq!(
-        answer.refusal(),
-        refusal(415, "unimplemented", "STREAM_NEEDS_GRPC")
-    );
+    for (path, role) in STREAMS {
+        let stream = Http::post(replica.api, path).bearer(replica.token(role));
+        let answer = stream.json(&json!({})).await;
+        assert_eq!(
+            answer.refusal(),
+            refusal(415, "unimplemented", "STREAM_NEEDS_GRPC"),
+            "{path}"
+        );
+    }
     assert_nothing_is_stored(&replica).await;
     replica.stop().await;
 }
@@ -141,7 +144,8 @@ async fn each_method_answers_its_roles_as_json() {
     let replica = world.start().await;
     let contract = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
     let access = Access::from_descriptors(&contract).unwrap();
-    for (path, allowed) in access.methods().filter(|(path, _)| *path != STREAM) {
+    let is_stream = |path| STREAMS.iter().any(|(stream, _)| *stream == path);
+    for (path, allowed) in access.methods().filter(|(path, _)| !is_stream(*path)) {
         let stranger = Http::post(replica.api, path).json(&json!({})).await;
         assert_eq!(
             stranger.refusal(),
