@@ -1,17 +1,23 @@
 //! `check` and `healthcheck`: is everything as it should be?
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Verdict, connect, print, say, setup, tls::TlsArgs};
+use super::{
+    Verdict, connect, print,
+    progress::{Unit, watching},
+    say, setup,
+    tls::TlsArgs,
+};
 use crate::{
     clock::{Clock as _, SystemClock},
     config::{Config, ConfigArgs},
     domain::notice::{Language, NoticeRegistry, lint},
+    ledger::Progress,
     store::SharedStore,
 };
 
@@ -99,7 +105,14 @@ async fn keys(config: &Config, store: &SharedStore) -> anyhow::Result<bool> {
 /// Whether the ledger holds, and is what its mirror and its last checkpoint say.
 async fn ledger(config: &Config, store: &SharedStore) -> anyhow::Result<bool> {
     let against = setup::against(config, store)?;
-    let found = store.verify(&against).await?;
+    let progress = Arc::new(Progress::default());
+    let look = || {
+        let number = |it| u64::try_from(it).unwrap_or(0);
+        let (checked, total) = progress.reached()?;
+        Some((number(checked), number(total)))
+    };
+    let verifying = store.verify_telling(&against, &progress);
+    let found = watching("verifying the ledger", Unit::Entries, look, verifying).await?;
     let state = found
         .fault
         .map_or("intact".to_owned(), |(fault, sequence)| {

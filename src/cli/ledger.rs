@@ -1,5 +1,6 @@
 //! `ledger verify|list|checkpoint`: what an auditor calls.
 
+mod asked;
 mod offline;
 
 use std::path::PathBuf;
@@ -11,7 +12,6 @@ use super::{
     Verdict,
     answer::AnswerArgs,
     kept::{Kept, Since, verifier_key},
-    progress::waiting,
     say,
     show::{clean, table, time, word},
 };
@@ -146,10 +146,8 @@ fn continues(
 
 async fn verify(args: &AnswerArgs) -> anyhow::Result<Verdict> {
     let session = args.connect(Role::Auditor).await?;
-    let request = pb::VerifyLedgerRequest {};
-    let mut ledger = session.ledger();
-    let verified = waiting("the server verifies", ledger.verify_ledger(request)).await;
-    let answer = session.answer(verified)?;
+    let answer = asked::verify(&session).await;
+    let answer = answer.map_err(|status| session.refused(&status))?;
     args.print(&answer, findings)?;
     Ok(if answer.intact {
         Verdict::Yes

@@ -3,8 +3,9 @@
 //! On a terminal a bar with the rate and the time left, which goes when the work is done. Elsewhere, as in a log or a
 //! mail of cron's, a line each [`LINE`], so that short work says nothing.
 //!
-//! To show another work's progress: [`Progress::of`] if its size is known, [`Progress::counting`] if it is not, and
-//! [`Progress::add`] or [`Progress::set`] as it goes on; [`waiting`] for work that tells nothing on its way.
+//! To show another work's progress: [`Progress::of`] if its size is known, [`Progress::counting`] if it is not, or not yet
+//! ([`Progress::size`]), and [`Progress::add`] or [`Progress::set`] as it goes on; [`watching`] for work that is looked at from
+//! outside, [`waiting`] for work that tells nothing on its way.
 
 use std::{
     fmt::Write as _,
@@ -91,17 +92,8 @@ impl Lines {
 impl Progress {
     /// Of work of this size.
     pub(super) fn of(what: &'static str, unit: Unit, total: u64) -> Self {
-        let template = format!(
-            "{what} {{bar:30}} {{at}} of {{total}}{}, {{rate}}, {{eta}} left",
-            unit.name()
-        );
-        let style = style(&template, unit).with_key(
-            "total",
-            move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = out.write_str(&unit.count(state.len().unwrap_or(0)));
-            },
-        );
-        Self::new(what, unit, ProgressBar::new(total).with_style(style))
+        let bar = ProgressBar::new(total).with_style(bar_style(what, unit));
+        Self::new(what, unit, bar)
     }
 
     /// Of work whose size is not known before.
@@ -124,6 +116,14 @@ impl Progress {
                 told: now,
             }),
         }
+    }
+
+    /// Its size, once that is known.
+    pub(super) fn size(&self, total: u64) {
+        if self.bar.length().is_none() {
+            self.bar.set_style(bar_style(self.what, self.unit));
+        }
+        self.bar.set_length(total);
     }
 
     /// So much more is done.
@@ -156,6 +156,27 @@ impl Drop for Progress {
     /// Done, or given up: what was shown goes.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Shows how far work is that `look` sees: what is done, and its size, once that is known.
+pub(super) async fn watching<T>(
+    what: &'static str,
+    unit: Unit,
+    look: impl Fn() -> Option<(u64, u64)>,
+    work: impl Future<Output = T>,
+) -> T {
+    let progress = Progress::counting(what, unit);
+    let mut ticks = tokio::time::interval(TICK);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = ticks.tick() => if let Some((done, total)) = look() {
+                progress.size(total);
+                progress.set(done);
+            },
+        }
     }
 }
 
@@ -200,6 +221,19 @@ fn line(what: &str, unit: Unit, at: u64, total: Option<u64>, took: Duration) -> 
         let _ = write!(line, ", {} left", HumanDuration(left.unwrap_or_default()));
     }
     line
+}
+
+fn bar_style(what: &str, unit: Unit) -> ProgressStyle {
+    let template = format!(
+        "{what} {{bar:30}} {{at}} of {{total}}{}, {{rate}}, {{eta}} left",
+        unit.name()
+    );
+    style(&template, unit).with_key(
+        "total",
+        move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = out.write_str(&unit.count(state.len().unwrap_or(0)));
+        },
+    )
 }
 
 fn style(template: &str, unit: Unit) -> ProgressStyle {

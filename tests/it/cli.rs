@@ -11,6 +11,7 @@ mod progress;
 mod refusals;
 mod rights;
 mod shell;
+mod verify;
 
 use std::{
     fs,

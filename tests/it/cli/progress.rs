@@ -9,7 +9,7 @@ use crate::support::{Backend, binary::PATIENCE};
 
 impl House {
     /// Runs a script in a terminal, where `$LEAD_INTAKE` is the program; gives what the terminal shows.
-    async fn in_a_terminal(&self, script: &str) -> String {
+    pub async fn in_a_terminal(&self, script: &str) -> String {
         // Of util-linux, and on every Debian: gives its child a terminal of its own.
         let mut command = Command::new("script");
         command.args(["-q", "-e", "-c", script, "/dev/null"]);
@@ -52,6 +52,7 @@ async fn a_terminal_shows_progress_and_an_output_has_none() {
             "the server verifies",
         ),
         (&verifies, "verifying"),
+        (r#""$LEAD_INTAKE" check > checked"#, "verifying the ledger"),
         (pulls, "pulling"),
     ] {
         let terminal = house.in_a_terminal(script).await;
