@@ -97,7 +97,7 @@ async fn art_5_2_what_an_auditor_does_runs_as_printed() {
         .unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let blocks: Vec<_> = section.split("```sh\n").skip(1).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 5);
     let program = Path::new(env!("CARGO_BIN_EXE_lead-intake"));
     for block in blocks {
         let (script, _) = block.split_once("```").unwrap();
