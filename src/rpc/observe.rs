@@ -3,30 +3,30 @@
 //! The outermost layer, so that it sees what all others answer. Labels are method, code and role, and a
 //! method that does not exist counts as "unknown": the number of series is bounded.
 
+mod call_id;
 mod constant;
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher as _, RandomState},
     pin::Pin,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 
-use self::constant::{constant, constant_trailers, status_of};
+pub use self::call_id::{REQUEST_ID, request_id};
+use self::{
+    call_id::{CURRENT, CallId},
+    constant::{constant, constant_trailers, status_of},
+};
 use super::{auth::Access, refusals};
 use crate::{
     telemetry::traces::{self, Call as Trace},
@@ -37,37 +37,6 @@ use crate::{
 const GRPC: &str = "grpc";
 /// Everything else.
 const UNKNOWN: &str = "unknown";
-/// The header that names a call in the log.
-pub const REQUEST_ID: &str = "x-request-id";
-
-tokio::task_local! {
-    static CURRENT: CallId;
-}
-
-/// Names a call in the log. Ours, not the caller's: what strangers choose can carry anything into a log.
-#[derive(Clone, Copy)]
-struct CallId([u8; 8]);
-
-impl CallId {
-    /// The next one: a count, so that none comes twice soon, hashed with a key of this process, so that nobody can tell from one how
-    /// many calls there are. It guards nothing, and needs no better randomness.
-    fn next() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(KEY.hash_one(count).to_be_bytes())
-    }
-
-    fn text(self) -> String {
-        HEXLOWER.encode(&self.0)
-    }
-}
-
-/// The identifier of the call that is being answered, for a line in the log; empty outside of one.
-#[must_use]
-pub fn request_id() -> String {
-    CURRENT.try_with(|id| id.text()).unwrap_or_default()
-}
 
 /// Observes calls.
 #[derive(Clone, Debug)]
@@ -265,7 +234,7 @@ where
 {
     call.role = response.extensions().get().copied();
     call.held = Arc::new(std::mem::take(response.extensions_mut()));
-    let id = call.id.text();
+    let id = call.id.header();
     let known = call.method.as_ref().is_some_and(|method| method.is_known());
     let mut response = match status_of(response.headers()) {
         Some(status) => {
@@ -288,10 +257,7 @@ where
             })
         }),
     };
-    if let Ok(mut id) = HeaderValue::from_str(&id) {
-        // Never the same again: in the connection's table of headers (RFC 7541) it would push out those that are, and every later
-        // one would be compared with it.
-        id.set_sensitive(true);
+    if let Some(id) = id {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

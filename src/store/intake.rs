@@ -58,7 +58,9 @@ pub(super) struct Batch<'j> {
 
 impl<'j> Batch<'j> {
     fn of(jobs: &'j [Job], places: &[usize]) -> Self {
-        let jobs: Vec<&Job> = places.iter().map(|place| &jobs[*place]).collect();
+        let mut jobs: Vec<&Job> = places.iter().map(|place| &jobs[*place]).collect();
+        // Which of them comes first is nobody's business. In order of time SQLite puts each lead behind the last one, without a search.
+        jobs.sort_unstable_by_key(|job| job.lead.id);
         let entry = |job: &&Job| {
             let entry = NewEntry::new(EntryKind::Submitted, job.client_id);
             entry.lead(job.lead.id).request(job.lead.request_id)
