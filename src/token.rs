@@ -70,15 +70,12 @@ impl fmt::Display for Role {
 }
 
 /// A token as its holder has it.
-pub struct Token {
-    /// Public identifier: may be logged.
-    pub key_id: String,
-    text: SecretString,
-}
+#[derive(Clone)]
+pub struct Token(SecretString);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({})", self.key_id)
+        write!(f, "Token({})", self.key_id())
     }
 }
 
@@ -88,8 +85,9 @@ impl Token {
         let key_id = letters::<KEY_ID_LEN>(BASE32)?;
         let secret = letters::<SECRET_LEN>(BASE62)?;
         let body = format!("li_{role}_{key_id}_{secret}");
-        let text = format!("{body}_{}", String::from_iter(checksum(&body))).into();
-        Ok(Self { key_id, text })
+        Ok(Self(
+            format!("{body}_{}", String::from_iter(checksum(&body))).into(),
+        ))
     }
 
     /// A token from its text. `None` for anything that is not one, without saying in what.
@@ -108,20 +106,27 @@ impl Token {
             && secret.len() == SECRET_LEN
             && parts.next().is_none()
             && sum.chars().eq(checksum(body));
-        well_formed.then(|| Self {
-            key_id: key_id.to_owned(),
-            text: text.into(),
-        })
+        well_formed.then(|| Self(text.into()))
     }
 
     /// The text to hand to its holder.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.text.expose_secret()
+        self.0.expose_secret()
+    }
+
+    /// Public identifier: may be logged.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        self.part(2)
     }
 
     fn secret(&self) -> &str {
-        self.expose().rsplit('_').nth(1).unwrap_or_default()
+        self.part(3)
+    }
+
+    fn part(&self, place: usize) -> &str {
+        self.expose().split('_').nth(place).unwrap_or_default()
     }
 
     /// What is stored of the secret.
@@ -176,7 +181,7 @@ mod tests {
             let token = Token::generate(role).expect("randomness");
             let text = token.expose().to_owned();
             let parsed = Token::parse(&text).expect("its own text");
-            assert!(parsed.matches(&token.secret_hash()) && parsed.key_id == token.key_id);
+            assert!(parsed.matches(&token.secret_hash()) && parsed.key_id() == token.key_id());
             for place in 0..text.len() {
                 let mut changed = text.clone().into_bytes();
                 changed[place] = if changed[place] == b'a' { b'b' } else { b'a' };

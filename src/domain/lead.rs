@@ -96,27 +96,15 @@ pub struct NewContent {
 }
 
 impl NewContent {
-    /// The content in the form in which it is stored.
+    /// Name, company, phone and e-mail in the form in which they are stored; empty where not given.
     #[must_use]
-    pub fn to_content(&self) -> Content {
-        Content {
-            name: self
-                .name
-                .as_ref()
-                .map_or_else(String::new, |line| line.as_str().to_owned()),
-            company: self
-                .company
-                .as_ref()
-                .map_or_else(String::new, |line| line.as_str().to_owned()),
-            phone: self
-                .phone
-                .as_ref()
-                .map_or_else(String::new, |phone| phone.as_e164().to_owned()),
-            email: self
-                .email
-                .as_ref()
-                .map_or_else(String::new, |email| email.as_given().to_owned()),
-        }
+    pub fn fields(&self) -> [&str; 4] {
+        [
+            self.name.as_ref().map_or("", Line::as_str),
+            self.company.as_ref().map_or("", Line::as_str),
+            self.phone.as_ref().map_or("", Phone::as_e164),
+            self.email.as_ref().map_or("", Email::as_given),
+        ]
     }
 }
 
@@ -131,6 +119,14 @@ pub struct Content {
     pub phone: String,
     /// E-mail as given.
     pub email: String,
+}
+
+impl Content {
+    /// Name, company, phone and e-mail.
+    #[must_use]
+    pub fn fields(&self) -> [&str; 4] {
+        [&self.name, &self.company, &self.phone, &self.email]
+    }
 }
 
 /// A correction of some fields (Art. 16): what is in `fields` takes the value in `values`, or none.
@@ -156,7 +152,7 @@ pub enum Incomplete {
 impl Amendment {
     /// The content as corrected.
     pub fn apply(&self, content: &Content) -> Result<Content, Incomplete> {
-        let values = self.values.to_content();
+        let [name, company, phone, email] = self.values.fields();
         let pick = |field, value: &str, old: &str| {
             let text = if self.fields.contains(field) {
                 value
@@ -166,10 +162,10 @@ impl Amendment {
             text.to_owned()
         };
         let amended = Content {
-            name: pick(FieldSet::NAME, &values.name, &content.name),
-            company: pick(FieldSet::COMPANY, &values.company, &content.company),
-            phone: pick(FieldSet::PHONE, &values.phone, &content.phone),
-            email: pick(FieldSet::EMAIL, &values.email, &content.email),
+            name: pick(FieldSet::NAME, name, &content.name),
+            company: pick(FieldSet::COMPANY, company, &content.company),
+            phone: pick(FieldSet::PHONE, phone, &content.phone),
+            email: pick(FieldSet::EMAIL, email, &content.email),
         };
         if amended.name.is_empty() && amended.company.is_empty() {
             Err(Incomplete::NameOrCompany)

@@ -52,7 +52,7 @@ pub(super) fn envelope(bytes: &[u8]) {
             };
             blob.extend_from_slice(tag.as_ref());
             if let Ok(content) = unseal(&KEYS, id, &blob) {
-                let again = seal(key, key_id, id, &content, NONCE);
+                let again = seal(key, key_id, id, content.fields(), NONCE);
                 assert!(unseal(&KEYS, id, &again) == Ok(content));
             }
         }
@@ -66,7 +66,7 @@ pub(super) fn envelope(bytes: &[u8]) {
                 phone: field(),
                 email: field(),
             };
-            let blob = seal(key, key_id, id, &content, NONCE);
+            let blob = seal(key, key_id, id, content.fields(), NONCE);
             assert!(unseal(&KEYS, id, &blob) == Ok(content));
         }
     }

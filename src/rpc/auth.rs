@@ -27,6 +27,7 @@ pub(super) use self::tokens::TRUST;
 use self::tokens::{Key, Known, Tokens};
 use super::{
     limits::{self, Limits, Taken},
+    observe,
     status::Refusal,
 };
 use crate::{
@@ -123,7 +124,7 @@ impl Authenticator {
             (false, Some(certified)) if !certified.with_token => {
                 Proof::Certificate(certified.client.clone())
             }
-            _ => Proof::Token(Arc::new(bearer(headers)?)),
+            _ => Proof::Token(bearer(headers)?),
         };
         let known = self.check(&proof).await?;
         let role = Role::from_number(known.record.client.role).ok_or(Refusal::TokenInvalid)?;
@@ -160,7 +161,7 @@ impl Authenticator {
 
     /// What is known of a token that is valid now.
     async fn check_token(&self, token: &Token) -> Result<Known, Status> {
-        let known = self.tokens.find(Key::Token(&token.key_id)).await?;
+        let known = self.tokens.find(Key::Token(token.key_id())).await?;
         // An unknown identifier is compared too, with nothing that any secret hashes to: it takes as long.
         let stored = known
             .as_ref()
@@ -201,7 +202,7 @@ fn bearer(headers: &HeaderMap) -> Result<Token, Refusal> {
 /// What proves who calls.
 #[derive(Clone, Debug)]
 enum Proof {
-    Token(Arc<Token>),
+    Token(Token),
     /// A certificate of the client with this name.
     Certificate(Arc<str>),
 }
@@ -314,24 +315,23 @@ where
                 Err(status) => return Ok(status.into_http()),
             };
             let role = caller.role;
+            observe::has_role(role);
             let is_stream = limits::is_stream(path);
-            let mut response = match caller.known.allowance.call() {
+            Ok(match caller.known.allowance.call() {
                 Err(status) => status.into_http(),
                 Ok(_) if !roles.contains(&role) => {
                     Status::from(Refusal::RoleNotAllowed).into_http()
                 }
                 Ok(place) => {
                     request.extensions_mut().insert(caller);
-                    let mut response = inner.call(request).await?;
+                    let response = inner.call(request).await?;
                     // Of a stream the call ends where it begins: from then on it is counted as a stream.
                     if !is_stream {
-                        limits::hold(&mut response, place);
+                        observe::hold_of_client(place);
                     }
                     response
                 }
-            };
-            response.extensions_mut().insert(role);
-            Ok(response)
+            })
         })
     }
 }

@@ -22,9 +22,7 @@ pub(super) use self::{
     allowance::{Allowance, Allowances, Rate},
 };
 
-use std::{sync::Arc, time::Duration};
-
-use http::Response;
+use std::time::Duration;
 
 /// The methods that answer with a stream. What they take is counted otherwise, and for longer than a call.
 const STREAMS: [&str; 2] = [
@@ -35,21 +33,6 @@ const STREAMS: [&str; 2] = [
 /// Whether a method answers with a stream.
 pub(super) fn is_stream(path: &str) -> bool {
     STREAMS.contains(&path)
-}
-
-/// A call's place among all, with its answer's extensions: an answer that nobody reads lies here, and takes room, for as
-/// long as its reader likes. The outermost layer keeps them with the bytes, until these are sent ([`super::observe`]).
-#[derive(Clone)]
-struct HeldOfAll(#[expect(dead_code, reason = "held, to be dropped")] Arc<Taken>);
-
-/// The same, of its client.
-#[derive(Clone)]
-struct HeldOfClient(#[expect(dead_code, reason = "held, to be dropped")] Arc<Taken>);
-
-/// Keeps a client's place with the answer to its call.
-pub(super) fn hold<B>(response: &mut Response<B>, place: Taken) {
-    let held = HeldOfClient(Arc::new(place));
-    response.extensions_mut().insert(held);
 }
 
 /// The limits of a server.

@@ -3,8 +3,8 @@
 //! The outermost layer, so that it sees what all others answer. Labels are method, code and role, and a
 //! method that does not exist counts as "unknown": the number of series is bounded.
 
-mod call_id;
 mod constant;
+mod current;
 
 use std::{
     collections::HashMap,
@@ -22,10 +22,11 @@ use tokio::time::Instant;
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 
-pub use self::call_id::{REQUEST_ID, request_id};
+pub use self::current::{REQUEST_ID, request_id};
+pub(super) use self::current::{has_role, hold, hold_of_client};
 use self::{
-    call_id::{CURRENT, CallId},
     constant::{constant, constant_trailers, status_of},
+    current::{CallId, Held},
 };
 use super::{auth::Access, refusals};
 use crate::{
@@ -164,13 +165,13 @@ where
             trace,
         };
         // The inner services begin their work in `call`, so that is inside the scope too.
-        let begin = || CURRENT.sync_scope(id, || self.inner.call(request));
+        let begin = || current::begin(id, || self.inner.call(request));
         let answer = async |future: S::Future| Ok(finish(future.await?, call));
         match place {
-            None => Box::pin(CURRENT.scope(id, answer(begin()))),
+            None => Box::pin(current::within(id, answer(begin()))),
             Some(place) => {
                 let future = traces::within(place.clone(), begin);
-                Box::pin(traces::inside(place, CURRENT.scope(id, answer(future))))
+                Box::pin(traces::inside(place, current::within(id, answer(future))))
             }
         }
     }
@@ -182,8 +183,7 @@ struct Call {
     method: Option<Arc<Method>>,
     role: Option<Role>,
     start: Instant,
-    /// What the inner layers hold for as long as the answer is here.
-    held: Arc<http::Extensions>,
+    held: Arc<Held>,
     trace: Option<Box<Trace>>,
 }
 
@@ -227,13 +227,14 @@ impl Call {
     }
 }
 
-fn finish<B>(mut response: Response<B>, mut call: Call) -> Response<Body>
+fn finish<B>(response: Response<B>, mut call: Call) -> Response<Body>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    call.role = response.extensions().get().copied();
-    call.held = Arc::new(std::mem::take(response.extensions_mut()));
+    let told = current::told();
+    call.role = told.role;
+    call.held = Arc::new(told.held);
     let id = call.id.header();
     let known = call.method.as_ref().is_some_and(|method| method.is_known());
     let mut response = match status_of(response.headers()) {
@@ -265,10 +266,10 @@ where
 
 /// These bytes, which hold what their call holds: HTTP/2 has taken them long before its peer does, if the peer's window
 /// is shut.
-fn kept(data: Bytes, held: &Arc<http::Extensions>) -> Bytes {
+fn kept(data: Bytes, held: &Arc<Held>) -> Bytes {
     struct Kept(
         Bytes,
-        #[expect(dead_code, reason = "held, to be dropped")] Arc<http::Extensions>,
+        #[expect(dead_code, reason = "held, to be dropped")] Arc<Held>,
     );
     impl AsRef<[u8]> for Kept {
         fn as_ref(&self) -> &[u8] {

@@ -14,6 +14,9 @@ use crate::domain::lead::{Content, LeadId};
 const VERSION: u8 = 1;
 const HEADER_LEN: usize = 1 + 4 + NONCE_LEN;
 const TAG_LEN: usize = 16;
+/// What a blob is of.
+const PLACE: &[u8; 24] = b"lead-intake|lead|sealed|";
+const AAD_LEN: usize = 1 + PLACE.len() + 4 + 16;
 /// Blob sizes come in classes of this many bytes.
 const PADDING: usize = 32;
 
@@ -28,20 +31,14 @@ pub enum UnsealError {
     Damaged,
 }
 
-/// Seals the content of one lead.
+/// Seals the content of one lead: name, company, phone and e-mail.
 pub(crate) fn seal(
     key: &LessSafeKey,
     key_id: u32,
     id: LeadId,
-    content: &Content,
+    fields: [&str; 4],
     nonce: [u8; NONCE_LEN],
 ) -> Vec<u8> {
-    let fields = [
-        &content.name,
-        &content.company,
-        &content.phone,
-        &content.email,
-    ];
     let length: usize = fields.iter().map(|field| 2 + field.len()).sum();
     let padded = length.next_multiple_of(PADDING);
     let mut blob = Vec::with_capacity(HEADER_LEN + padded + TAG_LEN);
@@ -98,12 +95,13 @@ fn take(rest: &mut &[u8]) -> Result<String, UnsealError> {
     String::from_utf8(field.to_vec()).map_err(|_| UnsealError::Damaged)
 }
 
-pub(crate) fn aad(key_id: u32, id: LeadId) -> Aad<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(64);
-    bytes.push(VERSION);
-    bytes.extend_from_slice(b"lead-intake|lead|sealed|");
-    bytes.extend_from_slice(&key_id.to_be_bytes());
-    bytes.extend_from_slice(id.uuid().as_bytes());
+pub(crate) fn aad(key_id: u32, id: LeadId) -> Aad<[u8; AAD_LEN]> {
+    let mut bytes = [0; AAD_LEN];
+    let (place, key_and_lead) = bytes.split_at_mut(1 + PLACE.len());
+    place[0] = VERSION;
+    place[1..].copy_from_slice(PLACE);
+    key_and_lead[..4].copy_from_slice(&key_id.to_be_bytes());
+    key_and_lead[4..].copy_from_slice(id.uuid().as_bytes());
     Aad::from(bytes)
 }
 
@@ -123,7 +121,13 @@ mod tests {
 
     fn sealed(ring: &KeyRing, id: LeadId) -> Vec<u8> {
         let (key_id, key) = ring.primary();
-        seal(key, key_id, id, &content(), random().expect("randomness"))
+        seal(
+            key,
+            key_id,
+            id,
+            content().fields(),
+            random().expect("randomness"),
+        )
     }
 
     fn id(byte: u8) -> LeadId {

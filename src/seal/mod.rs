@@ -126,7 +126,7 @@ impl Sealer {
         let (id, nonce) = drawn.split_at(10);
         let id = LeadId::new(now, id.try_into().map_err(|_| NoRandomness)?);
         let nonce = nonce.try_into().map_err(|_| NoRandomness)?;
-        let content = lead.content.to_content();
+        let fields = lead.content.fields();
         let ring = self.0.current();
         let (key_id, key) = ring.primary();
         let (index_key_id, index_keys) = ring.primary_index();
@@ -134,7 +134,7 @@ impl Sealer {
         Ok(SealedLead {
             id,
             request_id: lead.request_id,
-            sealed: envelope::seal(key, key_id, id, &content, nonce),
+            sealed: envelope::seal(key, key_id, id, fields, nonce),
             key_id,
             index: LeadIndex {
                 email: lead
@@ -149,8 +149,8 @@ impl Sealer {
                     .map(|phone| phone_index(index_keys, phone)),
             },
             index_key_id,
-            content_mac: content_mac(index_keys, &Submitted::of(lead, &content)),
-            other_mac: other.map(|keys| content_mac(keys, &Submitted::of(lead, &content))),
+            content_mac: content_mac(index_keys, &Submitted::of(lead)),
+            other_mac: other.map(|keys| content_mac(keys, &Submitted::of(lead))),
             ring: ring.facts().generation,
             basis: lead.basis,
             consent: lead.consent,
@@ -190,7 +190,7 @@ impl Sealer {
         };
         let values = &amendment.values;
         Ok(Resealed {
-            sealed: envelope::seal(key, key_id, id, content, random()?),
+            sealed: envelope::seal(key, key_id, id, content.fields(), random()?),
             key_id,
             index: LeadIndex {
                 email: values.email.as_ref().map(|it| email_index(index_keys, it)),
@@ -255,16 +255,16 @@ fn phone_index(keys: &IndexKeys, phone: &Phone) -> BlindIndex {
 
 /// A submission, as its keyed hash covers it.
 struct Submitted<'a> {
-    content: &'a Content,
+    fields: [&'a str; 4],
     notice_version: &'a str,
     basis: LawfulBasis,
     consent: bool,
 }
 
 impl<'a> Submitted<'a> {
-    fn of(lead: &'a NewLead, content: &'a Content) -> Self {
+    fn of(lead: &'a NewLead) -> Self {
         Self {
-            content,
+            fields: lead.content.fields(),
             notice_version: lead.notice_version.as_str(),
             basis: lead.basis,
             consent: lead.consent,
@@ -273,17 +273,12 @@ impl<'a> Submitted<'a> {
 }
 
 fn content_mac(keys: &IndexKeys, submitted: &Submitted<'_>) -> BlindIndex {
-    let Submitted { content, .. } = submitted;
+    let [name, company, phone, email] = submitted.fields.map(str::as_bytes);
+    let version = submitted.notice_version.as_bytes();
+    let flags = [submitted.basis as u8, u8::from(submitted.consent)];
     mac(
         &keys.content,
-        &[
-            content.name.as_bytes(),
-            content.company.as_bytes(),
-            content.phone.as_bytes(),
-            content.email.as_bytes(),
-            submitted.notice_version.as_bytes(),
-            &[submitted.basis as u8, u8::from(submitted.consent)],
-        ],
+        &[name, company, phone, email, version, &flags],
     )
 }
 

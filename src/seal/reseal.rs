@@ -104,7 +104,7 @@ impl Resealer {
             old.sealed.clone()
         } else {
             let nonce = random().map_err(ResealError::NoRandomness)?;
-            let sealed = envelope::seal(key, key_id, old.id, &content, nonce);
+            let sealed = envelope::seal(key, key_id, old.id, content.fields(), nonce);
             if envelope::unseal(&self.0, old.id, &sealed).as_ref() != Ok(&content) {
                 return Err(ResealError::Unsound);
             }
@@ -155,7 +155,7 @@ fn mac_again(
     // A consent that was withdrawn since was given then.
     let flags = [old.consent, true];
     let submitted = |consent| Submitted {
-        content,
+        fields: content.fields(),
         notice_version: &old.notice_version,
         basis: old.basis,
         consent,

@@ -46,7 +46,7 @@ async fn record(
         client: name,
         role: role as i64,
         relation,
-        key_id: &token.key_id,
+        key_id: token.key_id(),
         secret_hash: token.secret_hash(),
         now,
         not_after: expiry(now)?,

@@ -5,7 +5,6 @@
 //! then not known, but of what was refused here it is known that it was not.
 
 use std::{
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,8 +16,11 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{
-    super::status::{LATER_IN, Refusal},
-    HeldOfAll, Limits, UnderWay,
+    super::{
+        observe,
+        status::{LATER_IN, Refusal},
+    },
+    Limits, UnderWay,
     allowance::{Taken, spread},
     is_stream,
     timeout::asked,
@@ -151,14 +153,11 @@ where
                 }
                 let answer = timeout(time, self.inner.call(request));
                 Either::Right(Either::Right(Box::pin(async move {
-                    let mut answer = answer.await.unwrap_or_else(|_| {
+                    let answer = answer.await.unwrap_or_else(|_| {
                         Ok(Status::from(Refusal::DeadlineExceeded).into_http())
                     });
-                    if let Ok(response) = &mut answer
-                        && !is_stream
-                    {
-                        let held = HeldOfAll(Arc::new(place));
-                        response.extensions_mut().insert(held);
+                    if !is_stream {
+                        observe::hold(place);
                     }
                     answer
                 })))
