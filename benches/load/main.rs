@@ -14,6 +14,8 @@
 //!
 //! With `--peers` a submission is measured beside those of PocketBase and pgbench (`peers/`).
 //!
+//! With `--instructions` it is not time that is measured, but what the server executes for a submission (`instructions/`).
+//!
 //! PostgreSQL comes by `LEAD_INTAKE_TEST_POSTGRES_URL`; `scripts/with-postgres` starts one with durable
 //! settings. To measure another server, add a [`Subject`] and say in `server.rs` how it starts.
 
@@ -25,6 +27,7 @@ mod echo;
 mod filled;
 mod form;
 mod home;
+mod instructions;
 mod open;
 mod overload;
 mod peers;
@@ -92,6 +95,9 @@ struct Options {
     /// Measure submissions beside PocketBase's and pgbench's: `./scripts/peers`
     #[arg(long, conflicts_with_all = ["rate", "overload", "leads"])]
     peers: bool,
+    /// Count the instructions of a submission: `./scripts/instructions`
+    #[arg(long, conflicts_with_all = ["rate", "overload", "leads", "peers", "connections", "calls", "seconds"])]
+    instructions: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -138,6 +144,10 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if options.peers {
         return report::print_peers(options, &peers::run(options, &subjects).await?);
+    }
+    if options.instructions {
+        let counts = instructions::run(options, &subjects).await?;
+        return report::print_instructions(options, &counts);
     }
     if options.rate.is_some() || options.overload {
         return open(options, &subjects).await;

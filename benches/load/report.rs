@@ -1,6 +1,7 @@
 //! Figures of the closed loop: medians, ratios to the echo, a table or JSON.
 
 mod filled;
+mod instructions;
 mod open;
 mod peers;
 
@@ -12,7 +13,9 @@ use serde_json::json;
 
 use super::{Options, client::Outcome};
 
-pub(crate) use self::{filled::print_filled, open::print_open, peers::print_peers};
+pub(crate) use self::{
+    filled::print_filled, instructions::print_instructions, open::print_open, peers::print_peers,
+};
 
 /// The figures of one subject in one round, or their medians.
 #[derive(Clone, Debug, Default)]

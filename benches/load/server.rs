@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpStream,
-    process::{Child, ChildStderr},
+    process::{Child, ChildStderr, Command},
     time::{sleep, timeout},
 };
 
@@ -75,14 +75,30 @@ impl Server {
         Self::launch(Home::make(subject, limits).await?).await
     }
 
+    /// The same, by another command made of the server's.
+    pub(crate) async fn start_within(
+        subject: &Subject,
+        limits: Limits,
+        within: impl FnOnce(Command) -> Command,
+    ) -> anyhow::Result<Self> {
+        let home = Home::make(subject, limits).await?;
+        let command = within(home.serve()?);
+        Self::run(home, command).await
+    }
+
     async fn launch(home: Home) -> anyhow::Result<Self> {
-        let mut child = home
-            .serve()?
+        let command = home.serve()?;
+        Self::run(home, command).await
+    }
+
+    async fn run(home: Home, mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
-            .spawn()?;
+            .spawn()
+            .with_context(|| command.as_std().get_program().display().to_string())?;
         let stderr = child.stderr.take().context("no standard error")?;
         let mut lines = BufReader::new(stderr).lines();
         let (address, admin) = timeout(START_MAX, listening(&mut lines)).await??;
@@ -153,9 +169,13 @@ impl Server {
         Ok(tokens)
     }
 
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+
     /// Its resident memory in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        cpu::memory(self.child.id().context("the server has ended")?)
+        cpu::memory(self.pid()?)
     }
 
     /// How many calls it has refused so far, by reason.
@@ -178,7 +198,7 @@ impl Server {
 
     /// What it has used so far.
     pub(crate) async fn used(&self) -> anyhow::Result<Used> {
-        let pid = self.child.id().context("the server has ended")?;
+        let pid = self.pid()?;
         let postmaster = self.home.postmaster();
         let batches = match self.admin {
             Some(admin) => Some(batches(admin).await?),
