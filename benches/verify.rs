@@ -85,7 +85,7 @@ async fn measure(url: &str, mirror: &Path, entries: i64) {
         // Forgets the most that was resident so far.
         fs::write("/proc/self/clear_refs", "5").unwrap();
         let started = Instant::now();
-        let found = store.verify(&against).await.unwrap();
+        let found = store.verify(&against, &Arc::default()).await.unwrap();
         let took = started.elapsed();
         assert_eq!(
             (found.fault, found.entries_checked),

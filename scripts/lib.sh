@@ -16,8 +16,6 @@ POSTGRES_BIN='' POSTGRES_DIR='' POSTGRES_PID='' POSTGRES_AS=()
 # What its caller may choose otherwise. As it stands for tests: the data is thrown away, and the log
 # has everything that was sent.
 POSTGRES_SETTINGS=(-c fsync=off -c full_page_writes=off -c log_statement=all)
-# How it has a password proved. The default is what servers in use do: thousands of hashes for each connection.
-POSTGRES_AUTH=scram-sha-256
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -331,7 +329,7 @@ start_postgres() {
     # Written through a pipe by the server's user: the directory is closed to others.
     printf '%s\n' "$password" | as_postgres tee password >/dev/null
     as_postgres "$POSTGRES_BIN/initdb" --pgdata=data --username=lead_intake_test --pwfile=password \
-        --auth="$POSTGRES_AUTH" --encoding=UTF8 --locale=C --no-sync >"$POSTGRES_DIR/initdb.log" 2>&1 ||
+        --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync >"$POSTGRES_DIR/initdb.log" 2>&1 ||
         { cat "$POSTGRES_DIR/initdb.log" >&2; die 'initdb failed'; }
 
     for ((try = 1; try <= POSTGRES_PORT_TRIES; try++)); do

@@ -111,7 +111,7 @@ async fn ledger(config: &Config, store: &SharedStore) -> anyhow::Result<bool> {
         let (checked, total) = progress.reached()?;
         Some((number(checked), number(total)))
     };
-    let verifying = store.verify_telling(&against, &progress);
+    let verifying = store.verify(&against, &progress);
     let found = watching("verifying the ledger", Unit::Entries, look, verifying).await?;
     let state = found
         .fault

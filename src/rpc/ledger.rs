@@ -28,6 +28,7 @@ use crate::{
 
 /// Entries in a page if the caller does not say.
 const PAGE_DEFAULT: i64 = 100;
+
 /// The service.
 #[derive(Debug)]
 pub struct Ledger {
@@ -36,7 +37,6 @@ pub struct Ledger {
     clock: SharedClock,
     exporter: Exporter,
     stopping: CancellationToken,
-
     /// For how long a stream's reader may take nothing.
     stall_max: Duration,
 }

@@ -133,8 +133,8 @@ impl Bulk {
         self.runs[size].get_or_init(|| {
             let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
             let rows = vec![row; 1 << size].join(", ");
-            // A statement that fails fails its transaction, so it need not be taken back by itself: for that SQLite would copy each
-            // page before the statement's first change to it.
+            // A statement that fails fails its transaction, here as on PostgreSQL, so it need not be taken back by itself: for that
+            // SQLite would copy each page before the statement's first change to it.
             let head = self.head.replacen("INSERT INTO", "INSERT OR FAIL INTO", 1);
             format!("{head} VALUES {rows} {}", self.tail)
         })

@@ -1,12 +1,12 @@
 //! Reading the ledger.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use super::{
-    LedgerStore, NamedEntry, Result, StoreError,
+    Result, StoreError,
     dialect::{Columns, Dialect, values},
     packed::unpack,
     sql::{Sql, SqlStore, statements, to_hash},
@@ -18,6 +18,34 @@ use crate::{
         Verification, Verifier, genesis, mirror::Lines, verify_mirror,
     },
 };
+
+/// Reads the ledger.
+#[async_trait]
+pub trait LedgerStore: fmt::Debug + Send + Sync {
+    /// At most `limit` entries after a number, in order, each with the name of its client.
+    async fn entries(
+        &self,
+        after: i64,
+        limit: i64,
+        lead: Option<LeadId>,
+    ) -> Result<Vec<NamedEntry>>;
+
+    /// Recomputes the chain, and compares it with what lies outside the database; `progress` hears how far it is. All of it
+    /// ends when it is dropped.
+    async fn verify(&self, against: &Against, progress: &Arc<Progress>) -> Result<Verification>;
+
+    /// The end of the ledger.
+    async fn ledger_head(&self) -> Result<Head>;
+}
+
+/// An entry with the name of its client.
+#[derive(Clone, Debug)]
+pub struct NamedEntry {
+    /// The entry.
+    pub entry: Entry,
+    /// Name of the client; empty for none.
+    pub client: String,
+}
 
 statements! {
     HEAD = "SELECT sequence, hash, at FROM ledger_head WHERE id = 1";
@@ -74,11 +102,7 @@ impl<DB: Dialect> LedgerStore for SqlStore<DB> {
             .collect()
     }
 
-    async fn verify_telling(
-        &self,
-        against: &Against,
-        progress: &Arc<Progress>,
-    ) -> Result<Verification> {
+    async fn verify(&self, against: &Against, progress: &Arc<Progress>) -> Result<Verification> {
         let genesis = genesis(self.sql.store_id);
         // The mirror's end before the database's: it has nothing that the database has not.
         let mirror_end = match &against.mirror {

@@ -62,6 +62,7 @@ pub use self::{
     client::{NewToken, TokenRecord},
     error::{Result, StoreError},
     feed::Acknowledgement,
+    ledger::{LedgerStore, NamedEntry},
     lookup::{STEP as INDEX_STEP, TAIL_MAX},
     open::{MirrorOptions, OpenOptions, open},
     residue::CleanUp,
@@ -84,7 +85,7 @@ use crate::{
         subject::ObjectionKind,
     },
     ledger::{
-        Against, Entry, Head, Progress, Verification,
+        Entry,
         mirror::{Line, Mirror},
     },
     seal::SealedLead,
@@ -247,42 +248,6 @@ pub trait PrivacyStore: fmt::Debug + Send + Sync {
         reason: RestrictionReason,
         policy: &RetentionPolicy,
     ) -> Result<Option<Lifting>>;
-}
-
-/// Reads the ledger.
-#[async_trait]
-pub trait LedgerStore: fmt::Debug + Send + Sync {
-    /// At most `limit` entries after a number, in order, each with the name of its client.
-    async fn entries(
-        &self,
-        after: i64,
-        limit: i64,
-        lead: Option<LeadId>,
-    ) -> Result<Vec<NamedEntry>>;
-
-    /// Recomputes the chain, and compares it with what lies outside the database. All of it ends when it is dropped.
-    async fn verify(&self, against: &Against) -> Result<Verification> {
-        self.verify_telling(against, &Arc::default()).await
-    }
-
-    /// The same, and tells how far it is.
-    async fn verify_telling(
-        &self,
-        against: &Against,
-        progress: &Arc<Progress>,
-    ) -> Result<Verification>;
-
-    /// The end of the ledger.
-    async fn ledger_head(&self) -> Result<Head>;
-}
-
-/// An entry with the name of its client.
-#[derive(Clone, Debug)]
-pub struct NamedEntry {
-    /// The entry.
-    pub entry: Entry,
-    /// Name of the client; empty for none.
-    pub client: String,
 }
 
 /// Feeds the ledger's mirror.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lead_intake::{pb, server::Parts, store::all_statements};
 
-use crate::{raw::Raw, steps::*, support::*};
+use crate::{raw::Raw, rights::correction, steps::*, support::*};
 
 /// A server that puts nothing into the indexes by itself.
 async fn start(world: &World) -> Replica {
@@ -60,14 +60,7 @@ on_both! {
             let waiting = submit_mail(&replica, "kari@example.no").await;
             assert_eq!(found(&replica, "kari@example.no").await, 2);
             for (id, email) in [(&indexed, "a@example.no"), (&waiting, "b@example.no")] {
-                let correction = pb::RectifyLeadRequest {
-                    request_id: new_id().to_string(),
-                    lead_id: id.clone(),
-                    field_mask: Some(prost_types::FieldMask { paths: vec!["email".to_owned()] }),
-                    fields: Some(pb::LeadFields { email: email.to_owned(), ..Default::default() }),
-                    expected_revision: 1,
-                    ..Default::default()
-                };
+                let correction = correction(id, 1, "email", email);
                 replica.privacy().rectify_lead(correction).await.unwrap();
                 assert_eq!(found(&replica, email).await, 1);
             }

@@ -4,7 +4,7 @@ use lead_intake::pb;
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::{raw::Raw, steps::*, support::*};
+use crate::{raw::Raw, rights::correction, steps::*, support::*};
 
 /// Makes every entry of the ledger fail.
 pub async fn break_ledger(world: &World) {
@@ -62,19 +62,7 @@ fn call(request: Option<pb::SubjectRequest>) -> pb::ExportSubjectRequest {
 async fn every_act(replica: &Replica, ids: &[String; 4]) -> Vec<(&'static str, Option<Status>)> {
     let (mut privacy, mut intake) = (replica.privacy(), replica.intake());
     let request_id = || new_id().to_string();
-    let right = pb::RectifyLeadRequest {
-        request_id: request_id(),
-        lead_id: ids[0].clone(),
-        field_mask: Some(prost_types::FieldMask {
-            paths: vec!["name".to_owned()],
-        }),
-        fields: Some(pb::LeadFields {
-            name: "Kari Hansen".to_owned(),
-            ..Default::default()
-        }),
-        expected_revision: 1,
-        ..Default::default()
-    };
+    let right = correction(&ids[0], 1, "name", "Kari Hansen");
     let object = |kind: pb::ObjectionKind| pb::ObjectToProcessingRequest {
         request: subject("acts-0@example.no"),
         kind: kind.into(),

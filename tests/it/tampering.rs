@@ -1,5 +1,7 @@
 //! A2: what somebody with the database in hand can do to the ledger, and who notices.
 
+use std::sync::Arc;
+
 use data_encoding::HEXLOWER;
 use lead_intake::{
     ledger::{Against, Entry, Head, genesis},
@@ -199,12 +201,12 @@ on_both! {
             write(&world, &forge(entries.clone(), start), start).await;
             let found = verified(&replica).await;
             assert_eq!((found.intact, found.fault()), (false, expected), "{name}");
-            let alone = replica.store.verify(&Against::default()).await.unwrap();
+            let alone = replica.store.verify(&Against::default(), &Arc::default()).await.unwrap();
             assert_eq!(alone.fault.is_some(), is_seen_alone, "{name}");
             // With the mirror and without a checkpoint.
             let mirror = Some(world.mirror(1));
             let against = Against { mirror, ..Against::default() };
-            assert!(replica.store.verify(&against).await.unwrap().fault.is_some(), "{name}");
+            assert!(replica.store.verify(&against, &Arc::default()).await.unwrap().fault.is_some(), "{name}");
         }
         assert_eq!(Against::default().blind_to().len(), 4);
         write(&world, &entries, start).await;
@@ -234,11 +236,11 @@ on_both! {
             let mut changed = whole.clone();
             changed[place] ^= 1;
             std::fs::write(&file, &changed).unwrap();
-            let found = replica.store.verify(&against).await;
+            let found = replica.store.verify(&against, &Arc::default()).await;
             assert!(found.is_err() || found.unwrap().fault.is_some(), "byte {place}");
         }
         std::fs::write(&file, &whole).unwrap();
-        assert_eq!(replica.store.verify(&against).await.unwrap().fault, None);
+        assert_eq!(replica.store.verify(&against, &Arc::default()).await.unwrap().fault, None);
         replica.stop().await;
     }
 

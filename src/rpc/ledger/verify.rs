@@ -51,7 +51,7 @@ impl Evidence {
             mirror: self.mirror.clone(),
             checkpoints: self.proofs.last(head).await.into_iter().collect(),
         };
-        let found = self.store.verify_telling(&against, progress).await?;
+        let found = self.store.verify(&against, progress).await?;
         Ok(VerifyLedgerResponse {
             intact: found.fault.is_none(),
             fault: found.fault.map_or(0, |(fault, _)| fault as i32),

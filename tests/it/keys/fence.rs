@@ -11,7 +11,7 @@ use lead_intake::{
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::{raw::Raw, steps::*, support::*};
+use crate::{raw::Raw, rights::correction, steps::*, support::*};
 
 /// Calls that wait for a lock.
 const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity \
@@ -34,22 +34,6 @@ fn rotated(file: &KeyFile) -> (KeyFile, KeyFile) {
 
 fn refused(status: &Status) -> (Code, String) {
     (status.code(), reason(status))
-}
-
-fn correction(lead_id: &str, email: &str) -> pb::RectifyLeadRequest {
-    pb::RectifyLeadRequest {
-        request_id: new_id().to_string(),
-        lead_id: lead_id.to_owned(),
-        field_mask: Some(prost_types::FieldMask {
-            paths: vec!["email".to_owned()],
-        }),
-        fields: Some(pb::LeadFields {
-            email: email.to_owned(),
-            ..Default::default()
-        }),
-        expected_revision: 1,
-        ..Default::default()
-    }
 }
 
 async fn find(replica: &Replica, email: &str) -> Result<Vec<String>, Status> {
@@ -92,7 +76,7 @@ on_both! {
             privacy.export_subject(export).await.map(drop),
             privacy.erase_subject(erasure("kari@example.no")).await.map(drop),
             privacy.object_to_processing(object).await.map(drop),
-            privacy.rectify_lead(correction(&id, "kari.n@example.no")).await.map(drop),
+            privacy.rectify_lead(correction(&id, 1, "email", "kari.n@example.no")).await.map(drop),
         ];
         for answer in answers {
             let stale = (Code::Unavailable, "KEY_RING_STALE".to_owned());
@@ -154,7 +138,7 @@ on_both! {
         store.check_keys(second.facts()).await.unwrap();
         let seals = seals(&replica, &second).await;
         assert_eq!(seals.len(), 2);
-        let right = correction(&corrected, "kari.n@example.no");
+        let right = correction(&corrected, 1, "email", "kari.n@example.no");
         replica.privacy().rectify_lead(right).await.unwrap();
         erase(&replica, "ola@example.no").await;
         let batch = store.write_seals(&seals, second.facts()).await.unwrap();
@@ -252,7 +236,7 @@ async fn a_correction_and_a_resealing_agree_on_the_key() {
     let resealing = tokio::spawn(async move { store.write_seals(&seals, &facts).await.unwrap() });
     until_waiting(&mut watcher, 1).await;
     let mut privacy = replica.privacy();
-    let right = correction(&id, "kari.n@example.no");
+    let right = correction(&id, 1, "email", "kari.n@example.no");
     let corrected = tokio::spawn(async move { privacy.rectify_lead(right).await.unwrap() });
     until_waiting(&mut watcher, 2).await;
     holder.execute("ROLLBACK").await;

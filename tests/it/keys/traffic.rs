@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use super::Fleet;
-use crate::support::*;
+use crate::{rights::correction, steps::erasure, support::*};
 
 /// Callers at work.
 pub struct Traffic {
@@ -128,19 +128,7 @@ impl Conversation {
         let ids: Vec<_> = found.leads.iter().map(|lead| &lead.lead_id).collect();
         same("found", &ids, &vec![&id])?;
 
-        let right = pb::RectifyLeadRequest {
-            request_id: new_id().to_string(),
-            lead_id: id.clone(),
-            field_mask: Some(prost_types::FieldMask {
-                paths: vec!["email".to_owned()],
-            }),
-            fields: Some(pb::LeadFields {
-                email: format!("right-{mail}"),
-                ..Default::default()
-            }),
-            expected_revision: 1,
-            ..Default::default()
-        };
+        let right = correction(&id, 1, "email", &format!("right-{mail}"));
         let right = self.privacy.rectify_lead(right).await;
         right.map_err(told("rectify"))?;
 
@@ -160,7 +148,7 @@ impl Conversation {
         self.pull().await?;
         if round.is_multiple_of(3) {
             let mail = format!("right-{mail}");
-            let erase = crate::steps::erasure(&mail);
+            let erase = erasure(&mail);
             let erased = self.privacy_elsewhere.erase_subject(erase).await;
             let erased = erased.map_err(told("erase"))?.into_inner();
             same("erased", &erased.leads.len(), &1)?;

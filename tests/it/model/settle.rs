@@ -15,7 +15,10 @@ use super::{
     rules::Policy,
     state::{Entry, Hint, Model, Past},
 };
-use crate::support::{START, form, new_id, subject};
+use crate::{
+    rights::correction,
+    support::{START, form, new_id, subject},
+};
 
 /// A call, and its answer, if there was one.
 pub struct Call {
@@ -217,19 +220,7 @@ fn a_page_may_be_read_before_a_call_that_is_recorded_before_it() {
     let mut calls = vec![Call::of(pull, page, hint)];
     let mut after = model.clone();
     for op in [
-        Op::Rectify(pb::RectifyLeadRequest {
-            request_id: new_id().to_string(),
-            lead_id,
-            field_mask: Some(prost_types::FieldMask {
-                paths: vec!["name".to_owned()],
-            }),
-            fields: Some(pb::LeadFields {
-                name: "Kari Nordmann".to_owned(),
-                ..Default::default()
-            }),
-            expected_revision: 1,
-            ..Default::default()
-        }),
+        Op::Rectify(correction(&lead_id, 1, "name", "Kari Nordmann")),
         Op::Export(pb::ExportSubjectRequest {
             request: subject("kari@example.no"),
             kind: pb::ExportKind::Access.into(),
