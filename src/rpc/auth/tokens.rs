@@ -4,6 +4,9 @@
 //! remembers may be anything that a stranger made up: for such ones the database is asked only so often. When a flood of
 //! them has used that up, all clients are read at once, now and then, so that a client that comes for the first time is
 //! known after all.
+//!
+//! Calls with the same token share a look-up, and its failure: the hundred that a busy client has in flight when a server
+//! starts, or when the trust ends, are one question, and no flood.
 
 use std::{
     borrow::Cow,
@@ -12,6 +15,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared, WeakShared},
+};
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 use tonic::Status;
 
@@ -52,15 +59,37 @@ pub(super) struct Known {
     pub(super) allowance: Arc<Allowance>,
 }
 
+/// The record that a look-up found, and when it was begun.
+type Found = (Instant, Option<Arc<TokenRecord>>);
+type LookUp = BoxFuture<'static, Result<Found, Status>>;
+
+/// What there is to do for a token.
+enum Next {
+    /// Nothing: it is remembered.
+    Know(Known),
+    /// The database is asked.
+    Wait(Shared<LookUp>),
+    /// The database is not asked before this time has passed.
+    Refuse(Duration),
+}
+
 /// Looks tokens up by their identifiers.
 #[derive(Debug)]
 pub(super) struct Tokens {
     store: Arc<dyn ClientStore>,
     allowances: Allowances,
     strangers: Rate,
-    remembered: Mutex<HashMap<String, (Instant, Known)>>,
+    memory: Mutex<Memory>,
     /// When all of them were read.
     all_read: AsyncMutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// From when it was what the database says.
+    remembered: HashMap<String, (Instant, Known)>,
+    /// Weak: what nobody waits for any more is not asked.
+    under_way: HashMap<String, WeakShared<LookUp>>,
 }
 
 impl Tokens {
@@ -69,7 +98,7 @@ impl Tokens {
             store,
             allowances: Allowances::new(limits.clone()),
             strangers: Rate::new(limits.unknown_tokens),
-            remembered: Mutex::default(),
+            memory: Mutex::default(),
             all_read: AsyncMutex::default(),
         }
     }
@@ -77,69 +106,101 @@ impl Tokens {
     /// The token, at most [`TRUST`] old.
     pub(super) async fn find(&self, key: Key<'_>) -> Result<Option<Known>, Status> {
         let name = key.remembered_as();
-        match (self.remembered(&name), key) {
-            (Some((since, known)), _) if since.elapsed() < TRUST => return Ok(Some(known)),
-            // Whoever has a certificate of the authority is no stranger.
-            (Some(_), _) | (None, Key::Client(_)) => {}
-            (None, Key::Token(_)) => {
-                if let Err(wait) = self.strangers.check() {
-                    self.read_all().await?;
-                    let known = self.remembered(&name).map(|(_, known)| known);
-                    return known
-                        .map(Some)
-                        .ok_or_else(|| Refusal::UnknownTokens.after(wait));
-                }
+        let look_up = match self.next(key, &name) {
+            Next::Know(known) => return Ok(Some(known)),
+            Next::Wait(look_up) => look_up,
+            Next::Refuse(wait) => {
+                self.read_all().await?;
+                let known = self.lock().remembered.get(&*name).cloned();
+                return known
+                    .map(|(_, known)| Some(known))
+                    .ok_or_else(|| Refusal::UnknownTokens.after(wait));
             }
-        }
-        let record = match key {
-            Key::Token(key_id) => self.store.token(key_id).await?,
-            Key::Client(client) => self.store.token_of(client).await?,
         };
+        let found = look_up.await;
+        // Where the next one is under way already, that loses sharing and nothing else.
+        self.lock().under_way.remove(&*name);
+        let (since, record) = found?;
         if record.is_none() {
-            self.lock().remove(&*name);
+            self.lock().remembered.remove(&*name);
         }
-        Ok(record.map(|record| self.remember(name.into_owned(), record)))
+        Ok(record.map(|record| self.remember(name.into_owned(), record, since)))
     }
 
-    /// Reads all tokens, unless that was done just now or is being done.
-    async fn read_all(&self) -> Result<(), Status> {
-        let Ok(mut last) = self.all_read.try_lock() else {
-            return Ok(());
+    fn next(&self, key: Key<'_>, name: &str) -> Next {
+        let mut memory = self.lock();
+        let is_stranger = match (memory.remembered.get(name), key) {
+            (Some((since, known)), _) if since.elapsed() < TRUST => {
+                return Next::Know(known.clone());
+            }
+            // Whoever has a certificate of the authority is no stranger.
+            (Some(_), _) | (None, Key::Client(_)) => false,
+            (None, Key::Token(_)) => true,
         };
+        let under_way = memory.under_way.get(name).and_then(WeakShared::upgrade);
+        if let Some(look_up) = under_way {
+            return Next::Wait(look_up);
+        }
+        if is_stranger && let Err(wait) = self.strangers.check() {
+            return Next::Refuse(wait);
+        }
+        let look_up = self.look_up(key).shared();
+        let under_way = &mut memory.under_way;
+        // Of callers that went away.
+        under_way.retain(|_, look_up| look_up.upgrade().is_some());
+        if let Some(look_up) = look_up.downgrade() {
+            under_way.insert(name.to_owned(), look_up);
+        }
+        Next::Wait(look_up)
+    }
+
+    fn look_up(&self, key: Key<'_>) -> LookUp {
+        let store = self.store.clone();
+        let (name, is_client) = match key {
+            Key::Token(key_id) => (key_id.to_owned(), false),
+            Key::Client(client) => (client.to_owned(), true),
+        };
+        Box::pin(async move {
+            let begun = Instant::now();
+            let record = if is_client {
+                store.token_of(&name).await?
+            } else {
+                store.token(&name).await?
+            };
+            Ok((begun, record.map(Arc::new)))
+        })
+    }
+
+    /// Reads all tokens, unless that was done just now; whoever comes meanwhile waits for it.
+    async fn read_all(&self) -> Result<(), Status> {
+        let mut last = self.all_read.lock().await;
         if last.is_some_and(|last| last.elapsed() < TRUST) {
             return Ok(());
         }
-        *last = Some(Instant::now());
+        let begun = Instant::now();
+        *last = Some(begun);
         let tokens = self.store.clients().await?.into_iter();
         for record in tokens.filter_map(|(_, token)| token) {
             if record.revoked_at.is_none() {
-                self.remember(record.key_id.clone(), record);
+                self.remember(record.key_id.clone(), Arc::new(record), begun);
             }
         }
         Ok(())
     }
 
-    fn remembered(&self, name: &str) -> Option<(Instant, Known)> {
-        self.lock().get(name).cloned()
-    }
-
-    fn remember(&self, name: String, record: TokenRecord) -> Known {
-        let known = Known {
-            allowance: self.allowances.of(record.client.id),
-            record: Arc::new(record),
-        };
-        let mut remembered = self.lock();
+    fn remember(&self, name: String, record: Arc<TokenRecord>, since: Instant) -> Known {
+        let allowance = self.allowances.of(record.client.id);
+        let known = Known { record, allowance };
+        let remembered = &mut self.lock().remembered;
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.insert(name, (Instant::now(), known.clone()));
+        remembered.insert(name, (since, known.clone()));
         known
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Known)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
         // A panic while it is held leaves at worst one entry less.
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

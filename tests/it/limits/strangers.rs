@@ -4,6 +4,7 @@ use lead_intake::{
     rpc::limits::{CallsPerSecond, Limits},
     token::{Role, Token},
 };
+use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use super::{assert_refused, intake_as, notice, start};
@@ -60,6 +61,30 @@ on_both! {
         for _ in 0..20 {
             try_one(&replica).await;
             notice(&mut intake).await.unwrap();
+        }
+        replica.stop().await;
+    }
+    /// Clients of a server that has just started call with all they have at once, and are no flood: whatever their tokens
+    /// are, each is looked up once, and beyond what is looked up all are read.
+    async fn who_calls_a_new_server_at_once_is_no_flood(backend: Backend) {
+        let world = World::new(backend).await;
+        let unknown_tokens = Some(CallsPerSecond { steady: 1, burst: BURST });
+        let replica = start(&world, Limits { unknown_tokens, ..Limits::default() }).await;
+        let mut callers = Vec::new();
+        for number in 0..2 * BURST {
+            let name = format!("website-{number}");
+            let token = world.new_token(&replica.store, &name, Role::Intake).await;
+            callers.push(intake_as(&replica, token.expose()));
+        }
+        let mut calls = JoinSet::new();
+        for intake in callers {
+            for _ in 0..20 {
+                let mut intake = intake.clone();
+                calls.spawn(async move { notice(&mut intake).await });
+            }
+        }
+        for answer in calls.join_all().await {
+            answer.unwrap();
         }
         replica.stop().await;
     }
