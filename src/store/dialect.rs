@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::{
     bulk::{Bulk, ColumnType},
+    migrations,
     open::SQLITE_BUSY_TIMEOUT,
     packed,
     postgres::{self, ANSWER_MAX},
@@ -189,7 +190,7 @@ fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:literal, $bulk:path, $add_array:path, $cleans_up:literal, $entries_packed:path, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:path, $bulk:path, $add_array:path, $cleans_up:literal, $entries_packed:path, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -228,8 +229,7 @@ macro_rules! dialect {
             const ENTRIES_PACKED: &'static str = $entries_packed;
 
             fn migrator() -> &'static Migrator {
-                static MIGRATOR: Migrator = sqlx::migrate!($migrations);
-                &MIGRATOR
+                &$migrations
             }
 
             fn bulk(bulk: &'static Bulk, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
@@ -346,7 +346,7 @@ dialect!(
     None,
     &[],
     &[],
-    "./migrations/sqlite",
+    migrations::SQLITE,
     Bulk::runs,
     no_array,
     true,
@@ -364,7 +364,7 @@ dialect!(
     // A new index takes as long as it takes, and so does another replica that makes it.
     &["SET statement_timeout = 0", "SET lock_timeout = '30s'"],
     &["RESET statement_timeout", "RESET lock_timeout"],
-    "./migrations/postgres",
+    migrations::POSTGRES,
     Bulk::arrays,
     add_array,
     false,

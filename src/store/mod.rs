@@ -25,6 +25,7 @@ mod kept;
 mod keys;
 mod ledger;
 mod lookup;
+mod migrations;
 mod mirror;
 mod object;
 mod open;
