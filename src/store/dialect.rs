@@ -2,8 +2,8 @@
 //!
 //! The statements are one text for both: `$1` placeholders, named columns, row locks by `UPDATE`. What is
 //! left are types of the driver, how a write transaction begins, how a list of rows is written into a
-//! statement ([`super::bulk`]: five statements have one), how bytes are written as text ([`packed`]: one
-//! statement), and how a connection is set up (`open`).
+//! statement ([`super::bulk`]), how bytes are written as text ([`packed`]: one statement), and how a
+//! connection is set up (`open`).
 
 use std::{fmt, time::Duration};
 

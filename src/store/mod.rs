@@ -15,6 +15,7 @@ mod broken;
 mod bulk;
 mod client;
 mod dialect;
+mod disclosed;
 mod erase;
 mod error;
 mod feed;

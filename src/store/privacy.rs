@@ -8,9 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Candidate, Disclosure, Erasure, ErasureOrder, Export, Lifting, Objection, PrivacyStore,
-    Rectification, Rectified, Restriction, Result, RightsCall, Selection, StoreError,
-    SubjectLookup,
+    Candidate, Erasure, ErasureOrder, Export, Lifting, Objection, PrivacyStore, Rectification,
+    Rectified, Restriction, Result, RightsCall, Selection, StoreError, SubjectLookup,
     act::candidate_at,
     bulk::{
         Bulk,
@@ -23,7 +22,6 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    clock::from_micros,
     domain::{
         lead::{LeadId, RestrictionReason},
         retention::RetentionPolicy,
@@ -37,19 +35,6 @@ statements! {
     ADD_REQUEST = "INSERT INTO rights_request (client_id, request_id, kind, detail, verification, \
                    received_at, completed_at, leads) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    // Who was given a lead by the feed, and when first: with the page that reached its submission, or
-    // later if it was withheld from that. By role, so that a client that was never given anything costs
-    // one look-up.
-    DELIVERED = "SELECT client.name, CASE WHEN withheld.lead_id IS NOT NULL \
-                     THEN withheld.disclosed_at ELSE (SELECT delivery.delivered_at FROM delivery \
-                     WHERE delivery.client_id = client.id AND delivery.upto >= $1 \
-                     ORDER BY delivery.upto LIMIT 1) END \
-                 FROM client LEFT JOIN withheld ON withheld.client_id = client.id \
-                 AND withheld.lead_id = $2 WHERE client.role = 2 ORDER BY client.id";
-    READINGS = "SELECT client.name, MIN(ledger.at) FROM ledger \
-                JOIN client ON client.id = ledger.client_id \
-                WHERE ledger.lead_id = $1 AND ledger.kind = 9 \
-                GROUP BY client.name ORDER BY client.name";
 }
 
 pub(super) static UNCHANGED_LEADS: Bulk = Bulk::new(
@@ -151,9 +136,7 @@ impl<DB: Dialect> Sql<DB> {
                 .await?,
         ];
         let selection = tx.select(subject).await?;
-        let mut disclosures = Vec::with_capacity(selection.leads.len());
         for candidate in &selection.leads {
-            disclosures.push(tx.disclosures(candidate).await?);
             let entry = NewEntry::new(EntryKind::LeadExported, subject.call.client_id);
             entries.push(
                 entry
@@ -167,6 +150,7 @@ impl<DB: Dialect> Sql<DB> {
         }
         let entries = tx.append(&entries, subject.call.now).await?;
         tx.check_unchanged(&selection.leads).await?;
+        let disclosures = tx.disclosures(&selection.leads).await?;
         tx.commit().await?;
         self.signal.moved(&entries);
         Ok(Export {
@@ -246,37 +230,6 @@ impl<DB: Dialect> Tx<'_, DB> {
             return Err(StoreError::NotACandidate);
         }
         Ok(selection)
-    }
-
-    /// Who was given a lead, and when first.
-    async fn disclosures(&mut self, candidate: &Candidate) -> Result<Vec<Disclosure>> {
-        let mut disclosures: Vec<Disclosure> = Vec::new();
-        let place = values![candidate.submission, candidate.lead.facts.id.uuid()];
-        for row in self.fetch(DELIVERED, place).await? {
-            if let Some(at) = row.opt_int(1)? {
-                disclosures.push(Disclosure {
-                    client: row.text(0)?,
-                    at: from_micros(at),
-                });
-            }
-        }
-        for row in self
-            .fetch(READINGS, values![candidate.lead.facts.id.uuid()])
-            .await?
-        {
-            let reading = Disclosure {
-                client: row.text(0)?,
-                at: from_micros(row.int(1)?),
-            };
-            match disclosures
-                .iter_mut()
-                .find(|known| known.client == reading.client)
-            {
-                Some(known) => known.at = known.at.min(reading.at),
-                None => disclosures.push(reading),
-            }
-        }
-        Ok(disclosures)
     }
 
     /// Fails if one of these leads moved on since it was judged. With the head locked it cannot any more,
