@@ -3,21 +3,25 @@
 use std::collections::HashMap;
 
 use super::{
-    Candidate, Disclosure, Result, StoreError,
+    Candidate, Disclosure, Result,
     bulk::{Bulk, ColumnType::Uuid},
     dialect::{Columns as _, Dialect, Value},
     tx::Tx,
 };
 use crate::{clock::from_micros, domain::lead::LeadId};
 
-/// By the feed: with the page that reached a lead's submission, or later if it was withheld from that. By role, so that a
-/// client that was never given anything costs one look-up.
-pub(super) static FIND_DELIVERED: Bulk = Bulk::new(
-    "SELECT lead.id, client.name, CASE WHEN withheld.lead_id IS NOT NULL \
-         THEN withheld.disclosed_at ELSE (SELECT delivery.delivered_at FROM delivery \
+/// For each of these leads and each CRM client: when the feed gave it, with the page that reached its submission, or later if
+/// it was withheld from that; and when it was first read by its identifier. The ledger is looked up in for each: PostgreSQL
+/// without statistics would plan a join as a walk through all of it.
+pub(super) static FIND_DISCLOSURES: Bulk = Bulk::new(
+    "SELECT lead.id, client.name, \
+     CASE WHEN withheld.lead_id IS NOT NULL THEN withheld.disclosed_at \
+     ELSE (SELECT delivery.delivered_at FROM delivery \
          WHERE delivery.client_id = client.id AND delivery.upto >= (SELECT MIN(ledger.sequence) \
              FROM ledger WHERE ledger.lead_id = lead.id AND ledger.kind = 1) \
-         ORDER BY delivery.upto LIMIT 1) END \
+         ORDER BY delivery.upto LIMIT 1) END, \
+     (SELECT MIN(reading.at) FROM ledger AS reading WHERE reading.lead_id = lead.id \
+         AND reading.kind = 9 AND reading.client_id = client.id) \
      FROM lead JOIN client ON client.role = 2 \
      LEFT JOIN withheld ON withheld.client_id = client.id AND withheld.lead_id = lead.id \
      WHERE lead.id IN (",
@@ -25,56 +29,32 @@ pub(super) static FIND_DELIVERED: Bulk = Bulk::new(
     ") ORDER BY client.id",
 );
 
-/// By `GetLead`.
-pub(super) static FIND_READINGS: Bulk = Bulk::new(
-    "SELECT ledger.lead_id, client.name, MIN(ledger.at) FROM ledger \
-     JOIN client ON client.id = ledger.client_id \
-     WHERE ledger.kind = 9 AND ledger.lead_id IN (",
-    &[Uuid],
-    ") GROUP BY ledger.lead_id, client.name ORDER BY client.name",
-);
-
 impl<DB: Dialect> Tx<'_, DB> {
-    /// Who was given each of these leads. To be asked with the head locked: then no reading comes in between this answer and the
-    /// entry that records it. A page of the feed may; so all leads are looked up in one statement, and stand as they
-    /// were at one time.
+    /// Who was given each of these leads. To be asked with the head locked: then nobody reads one by its identifier in between this
+    /// answer and the entry that records it. The feed may give one; so one statement looks all of them up, and they stand
+    /// as they were at one time.
     pub(super) async fn disclosures(
         &mut self,
         leads: &[Candidate],
     ) -> Result<Vec<Vec<Disclosure>>> {
         let ids = leads.iter().map(|candidate| candidate.lead.facts.id);
-        let mut found: HashMap<LeadId, Vec<Disclosure>> =
-            ids.clone().map(|id| (id, Vec::new())).collect();
-        for bulk in [&FIND_DELIVERED, &FIND_READINGS] {
-            let ids = ids.clone().map(|id| Value::from(id.uuid())).collect();
-            for (sql, ids) in DB::bulk(bulk, ids) {
-                for row in self.fetch(sql, ids).await? {
-                    let Some(at) = row.opt_int(2)? else { continue };
-                    let given = Disclosure {
-                        client: row.text(1)?,
-                        at: from_micros(at),
-                    };
-                    let of_lead = found.get_mut(&row.uuid(0)?.into());
-                    add(of_lead.ok_or(NOT_ASKED_FOR)?, given);
-                }
+        let mut found: HashMap<LeadId, Vec<Disclosure>> = HashMap::new();
+        let values = ids.clone().map(|id| Value::from(id.uuid())).collect();
+        for (sql, values) in DB::bulk(&FIND_DISCLOSURES, values) {
+            for row in self.fetch(sql, values).await? {
+                let times = [row.opt_int(2)?, row.opt_int(3)?];
+                let Some(first) = times.into_iter().flatten().min() else {
+                    continue;
+                };
+                let of_lead = found.entry(row.uuid(0)?.into()).or_default();
+                of_lead.push(Disclosure {
+                    client: row.text(1)?,
+                    at: from_micros(first),
+                });
             }
         }
         Ok(ids
             .map(|id| found.remove(&id).unwrap_or_default())
             .collect())
-    }
-}
-
-const NOT_ASKED_FOR: StoreError =
-    StoreError::Corrupt("a disclosure of a lead that was not asked for");
-
-/// Of what a client was given in both ways, the first counts.
-fn add(disclosures: &mut Vec<Disclosure>, given: Disclosure) {
-    let known = disclosures
-        .iter_mut()
-        .find(|known| known.client == given.client);
-    match known {
-        Some(known) => known.at = known.at.min(given.at),
-        None => disclosures.push(given),
     }
 }
