@@ -207,6 +207,14 @@ fn one_lead() -> (Model, String) {
     (model, lead_id)
 }
 
+fn copy_for(email: &str) -> Op {
+    Op::Export(pb::ExportSubjectRequest {
+        request: subject(email),
+        kind: pb::ExportKind::Access.into(),
+        ..Default::default()
+    })
+}
+
 /// A page is read before it is recorded: what it shows may be older than a copy for the person that does not tell of it.
 #[test]
 fn a_page_may_be_read_before_a_call_that_is_recorded_before_it() {
@@ -221,11 +229,7 @@ fn a_page_may_be_read_before_a_call_that_is_recorded_before_it() {
     let mut after = model.clone();
     for op in [
         Op::Rectify(correction(&lead_id, 1, "name", "Kari Nordmann")),
-        Op::Export(pb::ExportSubjectRequest {
-            request: subject("kari@example.no"),
-            kind: pb::ExportKind::Access.into(),
-            ..Default::default()
-        }),
+        copy_for("kari@example.no"),
     ] {
         let answer = after.answer(&op, &Hint::default());
         calls.push(Call::of(op, answer, Hint::default()));
@@ -233,6 +237,42 @@ fn a_page_may_be_read_before_a_call_that_is_recorded_before_it() {
     let seen = Seen {
         entries: after.ledger[1..].to_vec(),
         places: vec![(1, 0, 1, 0)],
+        before: vec![(0, 0, 0, 0)],
+    };
+    assert!(settle(&model, &calls, &seen).is_some());
+}
+
+/// A copy looks for leads, and another comes; who was given those that it has, it asks when it is recorded.
+#[test]
+fn a_copy_may_have_read_leads_before_it_knows_who_was_given_them() {
+    let (model, _) = one_lead();
+    let pull = || Op::Pull(0, pb::PullLeadsRequest::default());
+    let next = |next| Hint {
+        next,
+        ..Hint::default()
+    };
+    let (submit, copy) = (
+        Op::Submit(form("Kari", "kari@example.no")),
+        copy_for("kari@example.no"),
+    );
+    let mut of_one = model.clone();
+    of_one.answer(&pull(), &next(1));
+    let copied = of_one.answer(&copy, &Hint::default());
+    let mut of_two = model.clone();
+    let hint = Hint {
+        lead_id: new_id().to_string(),
+        ..Hint::default()
+    };
+    let stored = of_two.answer(&submit, &hint);
+    let page = of_two.answer(&pull(), &next(2));
+    let calls = [
+        Call::of(copy, copied, Hint::default()),
+        Call::of(pull(), page, next(2)),
+        Call::of(submit, stored, hint),
+    ];
+    let seen = Seen {
+        entries: [&of_two.ledger[1..], &of_one.ledger[1..]].concat(),
+        places: vec![(2, 0, 2, 0)],
         before: vec![(0, 0, 0, 0)],
     };
     assert!(settle(&model, &calls, &seen).is_some());
