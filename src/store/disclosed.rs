@@ -6,6 +6,7 @@ use super::{
     Candidate, Disclosure, Result,
     bulk::{Bulk, ColumnType::Uuid},
     dialect::{Columns as _, Dialect, Value},
+    sql::submission,
     tx::Tx,
 };
 use crate::{clock::from_micros, domain::lead::LeadId};
@@ -14,17 +15,19 @@ use crate::{clock::from_micros, domain::lead::LeadId};
 /// it was withheld from that; and when it was first read by its identifier. The ledger is looked up in for each: PostgreSQL
 /// without statistics would plan a join as a walk through all of it.
 pub(super) static FIND_DISCLOSURES: Bulk = Bulk::new(
-    "SELECT lead.id, client.name, \
-     CASE WHEN withheld.lead_id IS NOT NULL THEN withheld.disclosed_at \
-     ELSE (SELECT delivery.delivered_at FROM delivery \
-         WHERE delivery.client_id = client.id AND delivery.upto >= (SELECT MIN(ledger.sequence) \
-             FROM ledger WHERE ledger.lead_id = lead.id AND ledger.kind = 1) \
-         ORDER BY delivery.upto LIMIT 1) END, \
-     (SELECT MIN(reading.at) FROM ledger AS reading WHERE reading.lead_id = lead.id \
-         AND reading.kind = 9 AND reading.client_id = client.id) \
-     FROM lead JOIN client ON client.role = 2 \
-     LEFT JOIN withheld ON withheld.client_id = client.id AND withheld.lead_id = lead.id \
-     WHERE lead.id IN (",
+    concat!(
+        "SELECT lead.id, client.name, \
+         CASE WHEN withheld.lead_id IS NOT NULL THEN withheld.disclosed_at \
+         ELSE (SELECT delivery.delivered_at FROM delivery \
+             WHERE delivery.client_id = client.id AND delivery.upto >= ",
+        submission!(),
+        " ORDER BY delivery.upto LIMIT 1) END, \
+         (SELECT MIN(reading.at) FROM ledger AS reading WHERE reading.lead_id = lead.id \
+             AND reading.kind = 9 AND reading.client_id = client.id) \
+         FROM lead JOIN client ON client.role = 2 \
+         LEFT JOIN withheld ON withheld.client_id = client.id AND withheld.lead_id = lead.id \
+         WHERE lead.id IN ("
+    ),
     &[Uuid],
     ") ORDER BY client.id",
 );

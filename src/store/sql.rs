@@ -181,13 +181,22 @@ macro_rules! lead_columns {
 }
 pub(super) use lead_columns;
 
+/// The number of a lead's submission.
+macro_rules! submission {
+    () => {
+        "(SELECT MIN(ledger.sequence) FROM ledger \
+         WHERE ledger.lead_id = lead.id AND ledger.kind = 1)"
+    };
+}
+pub(super) use submission;
+
 /// The columns of a lead, and the number of its submission behind them: what `act::candidate_at` reads.
 macro_rules! candidate_columns {
     () => {
         concat!(
             $crate::store::sql::lead_columns!(),
-            ", (SELECT MIN(ledger.sequence) FROM ledger \
-             WHERE ledger.lead_id = lead.id AND ledger.kind = 1)"
+            ", ",
+            $crate::store::sql::submission!()
         )
     };
 }

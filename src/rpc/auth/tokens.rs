@@ -19,7 +19,10 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared, WeakShared},
 };
-use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, timeout},
+};
 use tonic::Status;
 
 use super::super::{
@@ -30,6 +33,9 @@ use crate::store::{ClientStore, TokenRecord};
 
 /// How long a token is trusted without asking the database: with it, a revocation acts within 5 s.
 pub(in super::super) const TRUST: Duration = Duration::from_secs(4);
+/// How long a token waits while all are read: they are some milliseconds' work, and of a database that is silent nobody learns
+/// more by waiting longer.
+const READING_MAX: Duration = Duration::from_secs(1);
 /// Tokens remembered: far more than there are clients.
 const REMEMBERED_MAX: usize = 1024;
 
@@ -120,11 +126,11 @@ impl Tokens {
         let found = look_up.await;
         // Where the next one is under way already, that loses sharing and nothing else.
         self.lock().under_way.remove(&*name);
-        let (since, record) = found?;
-        if record.is_none() {
+        let (since, Some(record)) = found? else {
             self.lock().remembered.remove(&*name);
-        }
-        Ok(record.map(|record| self.remember(name.into_owned(), record, since)))
+            return Ok(None);
+        };
+        Ok(Some(self.remember(name.into_owned(), record, since)))
     }
 
     fn next(&self, key: Key<'_>, name: &str) -> Next {
@@ -171,9 +177,11 @@ impl Tokens {
         })
     }
 
-    /// Reads all tokens, unless that was done just now; whoever comes meanwhile waits for it.
+    /// Reads all tokens, unless that was done just now; whoever comes meanwhile waits for it, for a while.
     async fn read_all(&self) -> Result<(), Status> {
-        let mut last = self.all_read.lock().await;
+        let Ok(mut last) = timeout(READING_MAX, self.all_read.lock()).await else {
+            return Ok(());
+        };
         if last.is_some_and(|last| last.elapsed() < TRUST) {
             return Ok(());
         }
@@ -204,3 +212,6 @@ impl Tokens {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

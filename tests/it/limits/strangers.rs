@@ -64,6 +64,7 @@ on_both! {
         }
         replica.stop().await;
     }
+
     /// Clients of a server that has just started call with all they have at once, and are no flood: whatever their tokens
     /// are, each is looked up once, and beyond what is looked up all are read.
     async fn who_calls_a_new_server_at_once_is_no_flood(backend: Backend) {

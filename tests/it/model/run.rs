@@ -14,6 +14,7 @@ use super::{
     house::House,
     op::{Answer, Op, difference},
     rules::Policy,
+    settle::Call,
     state::{Hint, Model},
     troubles::Trouble,
 };
@@ -35,6 +36,8 @@ pub struct Run {
     /// What each CRM client keeps.
     pub copies: Vec<Copy>,
     pub backup: Option<(Backup, Model)>,
+    /// Acts that were cut off, and the ledger's last number then.
+    pub cut_off: (i64, Vec<Call>),
     /// Number and hash of each entry that a receipt named.
     pub proofs: Vec<(i64, String)>,
     pub tally: Tally,
@@ -104,6 +107,7 @@ pub async fn world(backend: Backend, seed: u64, steps: usize, troubles: usize) -
         draw: Draw::new(seed),
         copies: (0..READERS).map(|_| Copy::new()).collect(),
         backup: None,
+        cut_off: (0, Vec::new()),
         proofs: Vec::new(),
         tally: Tally::new(),
         story,

@@ -72,8 +72,13 @@ impl Run {
         self.story.tell(Told::Trouble(replica, trouble));
         match trouble {
             Restart => {
+                let before = self.house.places().await;
                 self.house.end(replica, End::Stopped).await;
                 self.house.start(replica).await;
+                let cut_off = self.take_cut_off();
+                if !cut_off.is_empty() {
+                    self.settle(&cut_off, before, trouble).await;
+                }
             }
             Kill | Sever | Meet => self.meet(trouble, replica).await,
             NoLedger => self.no_ledger(replica).await,
@@ -136,8 +141,39 @@ impl Run {
         }
         if trouble == Kill {
             self.house.start(victim).await;
+            answered.extend(self.take_cut_off());
         }
         self.settle(&answered, before, trouble).await;
+        if trouble == Sever {
+            self.keep_cut_off(answered);
+        }
+    }
+
+    /// Keeps the acts that nobody answered and that have not happened: what was written ahead for one whose session ended in its
+    /// commit is done when its replica starts, if the ledger has not moved by then.
+    fn keep_cut_off(&mut self, calls: Vec<Call>) {
+        let calls = calls.into_iter().filter(|call| call.answer.is_none());
+        let calls = calls
+            .filter(|call| self.is_written_ahead(&call.op))
+            .collect();
+        self.cut_off = (self.model.head(), calls);
+    }
+
+    /// The acts that may have been done at a start.
+    fn take_cut_off(&mut self) -> Vec<Call> {
+        let (head, calls) = std::mem::take(&mut self.cut_off);
+        if head == self.model.head() {
+            calls
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether a call would end or limit processing now.
+    fn is_written_ahead(&self, op: &Op) -> bool {
+        let mut after = self.model.clone();
+        after.answer(op, &Hint::of_nobody());
+        limits(&after, &self.model)
     }
 
     async fn settle(&mut self, calls: &[Call], before: Vec<Place>, trouble: Trouble) {
@@ -200,20 +236,10 @@ impl Run {
     /// A1: a call that ends or limits processing, and whose mirror takes nothing, fails and changes nothing.
     async fn no_mirror(&mut self, replica: usize) {
         // Most that is asked has no part in the mirror: so the first of some that has.
-        let limits = |after: &Model, before: &Model| {
-            let mut new = after.ledger[before.ledger.len()..].iter();
-            new.any(|entry| is_written_ahead(entry.kind))
-        };
-        let mut found = None;
-        for _ in 0..20 {
+        let found = (0..20).find_map(|_| {
             let op = self.call();
-            let mut after = self.model.clone();
-            after.answer(&op, &Hint::of_nobody());
-            if limits(&after, &self.model) {
-                found = Some(op);
-                break;
-            }
-        }
+            self.is_written_ahead(&op).then_some(op)
+        });
         // The mirror would notice only with the next act that its file is gone.
         let Some(op) = found else {
             return;
@@ -267,6 +293,12 @@ impl Run {
 
     /// E4: the backup comes back under a mirror that has everything since.
     async fn restore(&mut self, first: usize) {
+        if !self.take_cut_off().is_empty() {
+            // Recorded, so the ledger moves: a restore that does what was cut off, too, is more than the model knows.
+            let nobody = subject("nobody@example.no");
+            self.step(Op::Find(pb::FindSubjectRequest { request: nobody }))
+                .await;
+        }
         let end = if self.draw.below(2) == 0 {
             End::Stopped
         } else {
@@ -316,6 +348,12 @@ impl Run {
         };
         (at + 1..=self.model.head()).all(|sequence| self.model.heard(by, sequence).is_none())
     }
+}
+
+/// Whether something that came after ends or limits processing.
+fn limits(after: &Model, before: &Model) -> bool {
+    let mut new = after.ledger[before.ledger.len()..].iter();
+    new.any(|entry| is_written_ahead(entry.kind))
 }
 
 /// What a mirror hears of before it is committed.
