@@ -1,6 +1,10 @@
 //! Leads are found whether or not they are in the blind indexes yet, and leave nothing there.
 
-use std::time::Duration;
+use std::{
+    env, fs,
+    io::{Read as _, Seek as _, SeekFrom},
+    time::Duration,
+};
 
 use lead_intake::{pb, server::Parts, store::all_statements};
 
@@ -186,4 +190,45 @@ async fn no_look_up_goes_through_all_leads() {
         seen += 1;
     }
     assert_eq!(seen, 2);
+}
+
+/// On PostgreSQL no statement of a person's request waits for parallel workers, however long it looks to the planner: from
+/// some millions of leads on each look-up did, for seven milliseconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_waits_for_parallel_workers() {
+    let world = World::new(Backend::Postgres).await;
+    let mut raw = Raw::open(&world).await;
+    let database = raw.texts("SELECT current_database()::text").await.remove(0);
+    // Workers cost nothing, and every plan is in the log; no other test has any there.
+    for setting in [
+        "parallel_setup_cost = 0",
+        "parallel_tuple_cost = 0",
+        "min_parallel_table_scan_size = 0",
+        "min_parallel_index_scan_size = 0",
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+    ] {
+        let sql = format!("ALTER DATABASE {database} SET {setting}");
+        raw.execute(&sql).await;
+    }
+    raw.close().await;
+    let mut log = fs::File::open(env::var_os("LEAD_INTAKE_TEST_POSTGRES_LOG").unwrap()).unwrap();
+    log.seek(SeekFrom::End(0)).unwrap();
+
+    let replica = start(&world).await;
+    submit_mail(&replica, "kari@example.no").await;
+    assert_eq!(found(&replica, "kari@example.no").await, 1);
+    assert_eq!(erase(&replica, "kari@example.no").await.leads.len(), 1);
+    replica.stop().await;
+
+    let mut plans = Vec::new();
+    log.read_to_end(&mut plans).unwrap();
+    let plans = String::from_utf8_lossy(&plans);
+    let look_up = |line: &str| line.contains("Query Text:") && line.contains("lead_by_value");
+    assert!(plans.lines().any(look_up), "no plan of a look-up");
+    let shared: Vec<_> = plans
+        .lines()
+        .filter(|line| line.contains("Gather"))
+        .collect();
+    assert!(shared.is_empty(), "{shared:?}");
 }
