@@ -13,8 +13,8 @@ use tokio::process::Command;
 
 use super::{Subject, database::Database};
 
-/// One client may call as often as it can: the overload is everybody's. All other limits are the defaults.
-const LIMITED: &str = r#"
+/// What a server needs to begin.
+const INSTALLED: &str = r#"
 [controller]
 name = "Bench AS"
 address = "Benkeveien 1, 0001 Oslo"
@@ -23,18 +23,35 @@ phone = "4060 5600"
 email = "bench@example.no"
 [retention]
 max_age = "P180D"
+"#;
+const ANY_RATE: &str = "
 [limits]
 client_calls_per_second = 1000000
 client_calls_burst = 1000000
-"#;
+";
 
 /// Whether a server refuses anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limits {
     /// It takes what comes.
     Off,
-    /// It is as it would be installed, except that each client may call as often as it can.
-    On,
+    /// It is as it would be installed.
+    Usual,
+    /// The same, except that each client may call as often as it can, and how many connections there may be.
+    AnyRate { connections_max: usize },
+}
+
+impl Limits {
+    /// The configuration, if any is needed.
+    fn configuration(self) -> Option<String> {
+        match self {
+            Self::Off => None,
+            Self::Usual => Some(INSTALLED.to_owned()),
+            Self::AnyRate { connections_max } => Some(format!(
+                "{INSTALLED}{ANY_RATE}[server]\nconnections_max = {connections_max}\n"
+            )),
+        }
+    }
 }
 
 /// The place of one server.
@@ -97,16 +114,13 @@ impl Home {
         };
         let mut command = self.command(program, "serve");
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-        match self.limits {
+        if let Some(configuration) = self.limits.configuration() {
+            let file = self.data.with_extension("toml");
+            fs::write(&file, configuration)?;
+            command.arg("--config").arg(file);
+        } else {
             // One client calls as often as it can: that is what is measured.
-            Limits::Off => {
-                command.env("LEAD_INTAKE_LIMITS", "false");
-            }
-            Limits::On => {
-                let file = self.data.with_extension("toml");
-                fs::write(&file, LIMITED)?;
-                command.arg("--config").arg(file);
-            }
+            command.env("LEAD_INTAKE_LIMITS", "false");
         }
         Ok(command)
     }
@@ -169,13 +183,16 @@ fn is_mirror(name: &str) -> bool {
     name == "mirror.json" || name.starts_with("entries-")
 }
 
-/// Copies the files of these names into a new directory, for its owner only: another one is refused.
+/// Copies the files of these names into a new directory, for its owner only: another one is refused. They are on disk
+/// before anything is measured, or what is flushed meanwhile waits for them.
 fn copy_dir(from: &Path, to: &Path, is_taken: fn(&str) -> bool) -> std::io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         if is_taken(&entry.file_name().to_string_lossy()) {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+            let copy = to.join(entry.file_name());
+            fs::copy(entry.path(), &copy)?;
+            fs::File::open(copy)?.sync_all()?;
         }
     }
     Ok(())

@@ -7,7 +7,9 @@
 //! processor time per call is the server's alone.
 //!
 //! With `--rate` and `--overload` the loop is open (`open.rs`), and the server has its limits: calls come at their
-//! times, and what it cannot take it refuses.
+//! times, and what it cannot take it refuses. With `--neighbour` one client calls beyond its limit (`neighbour.rs`).
+//!
+//! With `--held` it is what idle connections and unread streams cost (`held.rs`).
 //!
 //! With `--leads` it is everything else that is measured, on a store that has so many leads (`filled/`): the feed, what
 //! people ask for, the start, memory.
@@ -24,10 +26,13 @@ mod client;
 mod cpu;
 mod database;
 mod echo;
+mod figures;
 mod filled;
 mod form;
+mod held;
 mod home;
 mod instructions;
+mod neighbour;
 mod open;
 mod overload;
 mod peers;
@@ -92,6 +97,12 @@ struct Options {
     /// Measure the feed, requests of people, start and memory with so many leads: `10000,100000`
     #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with_all = ["rate", "overload"])]
     leads: Vec<u64>,
+    /// Open loop: clients at half of what each may, by themselves and beside one at ten times that
+    #[arg(long, conflicts_with_all = ["rate", "overload", "leads"])]
+    neighbour: bool,
+    /// Measure one caller beside a thousand streams that nobody reads, and beside so many idle connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with_all = ["rate", "overload", "leads", "neighbour"])]
+    held: Option<u16>,
     /// Measure submissions beside PocketBase's and pgbench's: `./scripts/peers`
     #[arg(long, conflicts_with_all = ["rate", "overload", "leads"])]
     peers: bool,
@@ -149,7 +160,10 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         let counts = instructions::run(options, &subjects).await?;
         return report::print_instructions(options, &counts);
     }
-    if options.rate.is_some() || options.overload {
+    if let Some(idle) = options.held {
+        return held(options, &subjects, idle).await;
+    }
+    if options.rate.is_some() || options.overload || options.neighbour {
         return open(options, &subjects).await;
     }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); subjects.len()];
@@ -183,6 +197,7 @@ async fn open(options: &Options, subjects: &[Subject]) -> anyhow::Result<()> {
             (Some(rate), _) => overload::rate(subject, options, rate).await,
             // It refuses nothing, so it has no overload to be measured.
             (None, Subject::Echo) => continue,
+            (None, _) if options.neighbour => neighbour::run(subject, options).await,
             (None, _) => overload::overload(subject, options).await,
         };
         all.push(steps.with_context(|| subject.name())?);
@@ -199,7 +214,19 @@ async fn filled(options: &Options, subjects: &[Subject]) -> anyhow::Result<()> {
             all.push(filled.with_context(|| subject.name())?);
         }
     }
-    report::print_filled(options, &all)
+    report::print_sheets(options, &all)
+}
+
+/// What is held, of each subject that is a service.
+async fn held(options: &Options, subjects: &[Subject], idle: u16) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for subject in subjects {
+        if !matches!(subject, Subject::Echo) {
+            let held = held::run(subject, options, idle).await;
+            all.push(held.with_context(|| subject.name())?);
+        }
+    }
+    report::print_sheets(options, &all)
 }
 
 /// One subject, once: under load, then with one caller alone.

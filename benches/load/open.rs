@@ -31,7 +31,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 /// Between two looks at the server's memory.
 const LOOK: Duration = Duration::from_millis(20);
 /// Connections of one client: its calls in flight stay below what one client may have.
-const CONNECTIONS_OF_CLIENT: u16 = 2;
+pub(crate) const CONNECTIONS_OF_CLIENT: u16 = 2;
 
 /// When calls come.
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +79,18 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     pub(crate) async fn connect(server: &Server, connections: u16) -> anyhow::Result<Self> {
-        let version = client::notice_version(server).await?;
         let clients = connections.div_ceil(CONNECTIONS_OF_CLIENT);
         let tokens = server.clients(clients).await?;
+        Self::of(server, connections, &tokens).await
+    }
+
+    /// Callers with these tokens.
+    pub(crate) async fn of(
+        server: &Server,
+        connections: u16,
+        tokens: &[String],
+    ) -> anyhow::Result<Self> {
+        let version = client::notice_version(server).await?;
         let mut wires = Vec::new();
         for (_, token) in (0..connections).zip(tokens.iter().cycle()) {
             wires.push(Wire::connect(server.address, token).await?);

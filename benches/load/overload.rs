@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use lead_intake::cli::say;
+use lead_intake::{cli::say, door::CONNECTIONS_MAX};
 
 use super::{
     Options, Subject, WARM_UP,
@@ -36,8 +36,16 @@ pub(crate) struct Step {
 pub(crate) struct Run {
     pub(crate) subject: &'static str,
     pub(crate) steps: Vec<Step>,
-    /// From the end of the flood until calls are answered as before it. `None`: not within the last step.
-    pub(crate) normal_after: Option<Duration>,
+    /// If there was a flood.
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// From the end of a flood until calls are answered as before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Recovery {
+    Within(Duration),
+    /// Not within the last step.
+    Never,
 }
 
 impl Run {
@@ -84,7 +92,10 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     async fn start(subject: &Subject, options: &'a Options) -> anyhow::Result<Self> {
         say(&format!("{}: open loop", subject.name()));
-        let server = Server::start(subject, Limits::On).await?;
+        let limits = Limits::AnyRate {
+            connections_max: CONNECTIONS_MAX,
+        };
+        let server = Server::start(subject, limits).await?;
         let crowd = Crowd::connect(&server, options.open_connections()).await?;
         Ok(Self {
             options,
@@ -145,7 +156,7 @@ pub(crate) async fn rate(subject: &Subject, options: &Options, rate: u64) -> any
     Ok(Run {
         subject: subject.name(),
         steps: vec![step],
-        normal_after: None,
+        recovery: None,
     })
 }
 
@@ -160,15 +171,15 @@ pub(crate) async fn overload(subject: &Subject, options: &Options) -> anyhow::Re
     let mut steps = vec![capacity];
     let mut normal = None;
     let mut flood_ended: Option<Instant> = None;
-    let mut normal_after = None;
+    let mut recovery = None;
     for tenths in TENTHS {
         let rate = (per_second * tenths / 10).max(1);
         let name = format!("{}.{} C", tenths / 10, tenths % 10);
         let step = bench.step(name, Arrivals::Open { rate }, normal).await?;
         normal = normal.or(Some(step.p99() * NORMAL));
-        normal_after = flood_ended.and_then(|ended| {
-            let since = step.outcome.answers.normal_since()?;
-            Some(since.saturating_duration_since(ended))
+        recovery = flood_ended.map(|ended| match step.outcome.answers.normal_since() {
+            Some(since) => Recovery::Within(since.saturating_duration_since(ended)),
+            None => Recovery::Never,
         });
         flood_ended = Some(step.outcome.end);
         steps.push(step);
@@ -177,6 +188,6 @@ pub(crate) async fn overload(subject: &Subject, options: &Options) -> anyhow::Re
     Ok(Run {
         subject: subject.name(),
         steps,
-        normal_after,
+        recovery,
     })
 }

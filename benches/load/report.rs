@@ -1,9 +1,9 @@
 //! Figures of the closed loop: medians, ratios to the echo, a table or JSON.
 
-mod filled;
 mod instructions;
 mod open;
 mod peers;
+mod sheet;
 
 use std::{thread::available_parallelism, time::Duration};
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Options, client::Outcome};
 
 pub(crate) use self::{
-    filled::print_filled, instructions::print_instructions, open::print_open, peers::print_peers,
+    instructions::print_instructions, open::print_open, peers::print_peers, sheet::print_sheets,
 };
 
 /// The figures of one subject in one round, or their medians.

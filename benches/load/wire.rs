@@ -24,19 +24,20 @@ const ANSWERS_MAX: u32 = 1 << 30;
 const READ_MAX: usize = 16 * 1024;
 
 // RFC 9113, section 6: types of frames, and flags.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 /// Section 6.5.2.
 const MAX_CONCURRENT_STREAMS: u16 = 3;
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// A call that waits for its answer.
 #[derive(Clone, Copy)]
@@ -47,6 +48,11 @@ pub(crate) struct Call {
     /// Once it is answered: with a message.
     pub(crate) is_accepted: bool,
 }
+
+/// The method that a [`Wire`] calls.
+const SUBMIT: &str = "/leadintake.v1.IntakeService/SubmitLead";
+/// Section 3.4.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection.
 pub(crate) struct Wire {
@@ -69,13 +75,13 @@ impl Wire {
     pub(crate) async fn connect(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        let mut hello = PREFACE.to_vec();
         frame(&mut hello, SETTINGS, 0, 0, &[])?;
         frame(&mut hello, WINDOW_UPDATE, 0, 0, &ANSWERS_MAX.to_be_bytes())?;
         stream.write_all(&hello).await?;
         Ok(Self {
             stream,
-            head: head(&address.to_string(), token)?,
+            head: head(&address.to_string(), SUBMIT, token)?,
             output: Vec::new(),
             written: 0,
             input: Vec::new(),
@@ -215,7 +221,7 @@ impl Wire {
 }
 
 /// Appends a frame.
-fn frame(
+pub(crate) fn frame(
     output: &mut Vec<u8>,
     kind: u8,
     flags: u8,
@@ -231,14 +237,14 @@ fn frame(
 }
 
 /// The headers of a call. No field is put into the table of the connection, so every call has the same block.
-fn head(authority: &str, token: &str) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn head(authority: &str, path: &str, token: &str) -> anyhow::Result<Vec<u8>> {
     // Entries 3 and 6 of the static table: POST and http.
     let mut block = vec![0x83, 0x86];
     // Fields whose names are in that table, at this place.
     let token = format!("Bearer {token}");
     for (place, value) in [
         (1, authority),
-        (4, "/leadintake.v1.IntakeService/SubmitLead"),
+        (4, path),
         (31, "application/grpc"),
         (58, "load"),
         (23, token.as_str()),

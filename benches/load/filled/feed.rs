@@ -12,10 +12,11 @@ use super::{
     super::{
         client::{bearer, connect},
         cpu,
+        figures::{Column, LATENCY_MAX, mib},
         report::float,
         server::Server,
     },
-    LATENCY_MAX, People, Size, mib, micros,
+    People, micros,
 };
 
 /// Between two looks at the server's memory.
@@ -27,14 +28,16 @@ const PAGES_MAX: usize = 1000;
 pub(super) async fn measure(
     server: &Server,
     people: &People,
-    size: &mut Size,
+    size: &mut Column,
 ) -> anyhow::Result<String> {
-    let token = server.client(&format!("crm-{}", size.leads), "crm").await?;
+    let token = server
+        .client(&format!("crm-{}", people.count()), "crm")
+        .await?;
     // What is delivered for the first time is recorded.
     stream(server, &token, people, "feed", size).await?;
     stream(server, &token, people, "feed again", size).await?;
     let token = server
-        .client(&format!("pull-{}", size.leads), "crm")
+        .client(&format!("pull-{}", people.count()), "crm")
         .await?;
     for page in [100, 1000] {
         pull(server, &token, page, size).await?;
@@ -56,7 +59,7 @@ async fn stream(
     token: &str,
     people: &People,
     name: &str,
-    size: &mut Size,
+    size: &mut Column,
 ) -> anyhow::Result<()> {
     let mut client = CrmServiceClient::new(connect(server).await?);
     let (before, own) = (server.used().await?, cpu::times(std::process::id())?.own);
@@ -107,7 +110,12 @@ async fn end(server: &Server, token: &str) -> anyhow::Result<String> {
     Ok(cursor)
 }
 
-async fn pull(server: &Server, token: &str, page_size: i32, size: &mut Size) -> anyhow::Result<()> {
+async fn pull(
+    server: &Server,
+    token: &str,
+    page_size: i32,
+    size: &mut Column,
+) -> anyhow::Result<()> {
     let mut client = CrmServiceClient::new(connect(server).await?);
     let mut latencies = Histogram::new_with_max(LATENCY_MAX, 3)?;
     let (mut cursor, mut leads) = (String::new(), 0);

@@ -8,12 +8,13 @@ use tokio::task::JoinSet;
 use super::{
     super::{
         client::notice_version,
+        figures::Column,
         form::{Keys, form},
         report::float,
         server::Server,
         wire::Wire,
     },
-    People, Size, idle,
+    People, idle,
 };
 
 const CONNECTIONS: u64 = 8;
@@ -26,7 +27,7 @@ pub(super) async fn fill(
     leads: u64,
     people: &mut People,
     keys: Keys,
-    size: &mut Size,
+    size: &mut Column,
 ) -> anyhow::Result<()> {
     let missing = leads.saturating_sub(people.count());
     let version = notice_version(server).await?;

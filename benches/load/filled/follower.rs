@@ -17,10 +17,11 @@ use super::{
     super::{
         Subject,
         client::{bearer, connect, notice_version},
+        figures::{Column, LATENCY_MAX},
         form::{Keys, form},
         server::Server,
     },
-    LATENCY_MAX, People, Size, micros,
+    People, micros,
 };
 
 const FORMS: u64 = 300;
@@ -33,7 +34,7 @@ pub(super) async fn measure(
     subject: &Subject,
     end: &str,
     people: &mut People,
-    size: &mut Size,
+    size: &mut Column,
 ) -> anyhow::Result<()> {
     let here = follow(server, server, end).await?;
     size.add_latencies("form to follower", &here);

@@ -8,68 +8,27 @@ mod feed;
 mod fill;
 mod follower;
 mod people;
+mod repeat;
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use lead_intake::cli::say;
 use tokio::time::sleep;
 
 use self::people::People;
 use super::{
     Subject,
+    figures::{Column, Sheet, mib},
     form::Keys,
     home::Limits,
-    report::float,
     server::{End, Server},
 };
 
-/// What takes longer counts as this, in microseconds: a minute.
-const LATENCY_MAX: u64 = 60_000_000;
-const MIB: f64 = 1024.0 * 1024.0;
 /// How long a server must have done next to nothing to be idle, and what that is: its timers cost a little.
 const IDLE: Duration = Duration::from_millis(500);
 const NOTHING: Duration = Duration::from_millis(20);
 
-/// A figure, and with how many digits it is worth printing.
-pub(crate) struct Figure {
-    /// What, of what, in which unit.
-    pub(crate) name: String,
-    pub(crate) value: f64,
-    pub(crate) digits: usize,
-}
-
-/// What was measured with so many leads.
-pub(crate) struct Size {
-    pub(crate) leads: u64,
-    pub(crate) figures: Vec<Figure>,
-}
-
-/// What was measured of one subject. The sizes have the same figures.
-pub(crate) struct Filled {
-    pub(crate) subject: &'static str,
-    pub(crate) sizes: Vec<Size>,
-}
-
-impl Size {
-    fn add(&mut self, name: impl Into<String>, value: f64, digits: usize) {
-        self.figures.push(Figure {
-            name: name.into(),
-            value,
-            digits,
-        });
-    }
-
-    /// The median and the 99th percentile, in milliseconds, of latencies in microseconds.
-    fn add_latencies(&mut self, name: &str, latencies: &Histogram<u64>) {
-        for (quantile, what) in [(0.5, "p50"), (0.99, "p99")] {
-            let ms = float(latencies.value_at_quantile(quantile)) / 1000.0;
-            self.add(format!("{name}, {what} ms"), ms, 2);
-        }
-    }
-}
-
-pub(crate) async fn run(subject: &Subject, sizes: &[u64], keys: Keys) -> anyhow::Result<Filled> {
+pub(crate) async fn run(subject: &Subject, sizes: &[u64], keys: Keys) -> anyhow::Result<Sheet> {
     let mut sizes = sizes.to_vec();
     sizes.sort_unstable();
     let mut server = Server::start(subject, Limits::Off).await?;
@@ -77,27 +36,25 @@ pub(crate) async fn run(subject: &Subject, sizes: &[u64], keys: Keys) -> anyhow:
     let mut done = Vec::new();
     for leads in sizes {
         say(&format!("{}: {leads} leads", subject.name()));
-        let mut size = Size {
-            leads,
-            figures: Vec::new(),
-        };
+        let mut size = Column::new(format!("{leads} leads"));
         let figures = &mut size;
         fill::fill(&server, leads, &mut people, keys, figures).await?;
         server = start(server, figures).await?;
         let end = feed::measure(&server, &people, figures).await?;
         people.measure(&server, figures).await?;
         follower::measure(&server, subject, &end, &mut people, figures).await?;
+        repeat::measure(&server, &mut people, figures).await?;
         done.push(size);
     }
     server.stop().await?;
-    Ok(Filled {
+    Ok(Sheet {
         subject: subject.name(),
-        sizes: done,
+        columns: done,
     })
 }
 
 /// Starts again, after an orderly end and after one that was none.
-async fn start(server: Server, size: &mut Size) -> anyhow::Result<Server> {
+async fn start(server: Server, size: &mut Column) -> anyhow::Result<Server> {
     let (server, after_end) = server.restart(End::Asked).await?;
     size.add("start to ready, ms", after_end.as_secs_f64() * 1e3, 0);
     idle(&server).await?;
@@ -118,10 +75,6 @@ async fn idle(server: &Server) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-}
-
-fn mib(bytes: u64) -> f64 {
-    float(bytes) / MIB
 }
 
 fn micros(duration: Duration) -> u64 {

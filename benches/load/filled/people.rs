@@ -23,11 +23,12 @@ use uuid::Builder;
 use super::{
     super::{
         client::{bearer, connect},
+        figures::{Column, LATENCY_MAX},
         form::{email, forms},
         report::float,
         server::Server,
     },
-    LATENCY_MAX, Size, micros,
+    micros,
 };
 
 /// Requests of each kind, unless there are fewer people.
@@ -91,7 +92,11 @@ impl People {
         }
     }
 
-    pub(super) async fn measure(&mut self, server: &Server, size: &mut Size) -> anyhow::Result<()> {
+    pub(super) async fn measure(
+        &mut self,
+        server: &Server,
+        size: &mut Column,
+    ) -> anyhow::Result<()> {
         let mut caller = Caller {
             client: PrivacyServiceClient::new(connect(server).await?),
             token: bearer(&server.token_of("privacy")?)?,

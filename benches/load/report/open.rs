@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     super::{
         Options,
-        overload::{Run, Step},
+        overload::{Recovery, Run, Step},
     },
     cores, float, table,
 };
@@ -28,14 +28,15 @@ pub(crate) fn print_open(options: &Options, runs: &[Run]) -> anyhow::Result<()> 
         for step in &run.steps {
             print_notes(step)?;
         }
-        if run.capacity().is_some() {
-            cli::print(&match run.normal_after {
-                Some(after) => format!(
-                    "answered as before the flood {:.2} s after its end",
-                    after.as_secs_f64()
-                ),
-                None => "NOT answered as before the flood, to the end".to_owned(),
-            })?;
+        match run.recovery {
+            None => {}
+            Some(Recovery::Within(time)) => cli::print(&format!(
+                "answered as before the flood {:.2} s after its end",
+                time.as_secs_f64()
+            ))?,
+            Some(Recovery::Never) => {
+                cli::print("NOT answered as before the flood, to the end")?;
+            }
         }
     }
     cli::print(&format!(
@@ -138,9 +139,13 @@ fn print_json(options: &Options, runs: &[Run]) -> anyhow::Result<()> {
         .iter()
         .map(|run| {
             let rows: Vec<_> = run.steps.iter().map(|step| object(run, step)).collect();
+            let normal_after = match run.recovery {
+                Some(Recovery::Within(time)) => Some(time.as_secs_f64()),
+                Some(Recovery::Never) | None => None,
+            };
             json!({
                 "server": run.subject,
-                "normal_after_s": run.normal_after.map(|after| after.as_secs_f64()),
+                "normal_after_s": normal_after,
                 "steps": rows,
             })
         })

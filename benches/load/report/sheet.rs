@@ -1,4 +1,4 @@
-//! Figures of stores with leads: a table for each subject, or JSON.
+//! Figures side by side: a table for each subject, or JSON.
 
 use lead_intake::cli;
 use serde_json::{Map, json};
@@ -6,18 +6,18 @@ use serde_json::{Map, json};
 use super::{
     super::{
         Options,
-        filled::{Filled, Size},
+        figures::{Column, Sheet},
     },
     cores, table,
 };
 
-/// Prints the figures, those of the largest store beside those of the smallest.
-pub(crate) fn print_filled(options: &Options, all: &[Filled]) -> anyhow::Result<()> {
+/// Prints the figures, those of the last column beside those of the first.
+pub(crate) fn print_sheets(options: &Options, sheets: &[Sheet]) -> anyhow::Result<()> {
     if options.json {
-        return print_json(all);
+        return print_json(sheets);
     }
-    for filled in all {
-        print_table(filled)?;
+    for sheet in sheets {
+        print_table(sheet)?;
     }
     cli::print(&format!(
         "one thing at a time; client, server and database share {} cores",
@@ -25,25 +25,19 @@ pub(crate) fn print_filled(options: &Options, all: &[Filled]) -> anyhow::Result<
     ))
 }
 
-fn print_table(filled: &Filled) -> anyhow::Result<()> {
-    let (Some(first), Some(last)) = (filled.sizes.first(), filled.sizes.last()) else {
+fn print_table(sheet: &Sheet) -> anyhow::Result<()> {
+    let (Some(first), Some(last)) = (sheet.columns.first(), sheet.columns.last()) else {
         return Ok(());
     };
-    let mut header = vec![filled.subject.to_owned()];
-    header.extend(
-        filled
-            .sizes
-            .iter()
-            .map(|size| format!("{} leads", size.leads)),
-    );
-    header.push("last/first".to_owned());
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut header = vec![sheet.subject];
+    header.extend(sheet.columns.iter().map(|column| column.condition.as_str()));
+    header.push("last/first");
     let mut table = table(&header);
     for (place, figure) in first.figures.iter().enumerate() {
         let mut row = vec![figure.name.clone()];
-        let value = |size: &Size| size.figures.get(place).map_or(0.0, |it| it.value);
-        for size in &filled.sizes {
-            row.push(format!("{:.*}", figure.digits, value(size)));
+        let value = |column: &Column| column.figures.get(place).map_or(0.0, |it| it.value);
+        for column in &sheet.columns {
+            row.push(format!("{:.*}", figure.digits, value(column)));
         }
         row.push(format!("{:.2}", value(last) / figure.value));
         table.add_row(row);
@@ -51,23 +45,23 @@ fn print_table(filled: &Filled) -> anyhow::Result<()> {
     cli::print(&table.to_string())
 }
 
-fn print_json(all: &[Filled]) -> anyhow::Result<()> {
-    let servers: Vec<_> = all
+fn print_json(sheets: &[Sheet]) -> anyhow::Result<()> {
+    let servers: Vec<_> = sheets
         .iter()
-        .map(|filled| {
-            let sizes: Vec<_> = filled.sizes.iter().map(object).collect();
-            json!({ "server": filled.subject, "sizes": sizes })
+        .map(|sheet| {
+            let columns: Vec<_> = sheet.columns.iter().map(object).collect();
+            json!({ "server": sheet.subject, "columns": columns })
         })
         .collect();
     let report = json!({ "cores": cores(), "servers": servers });
     cli::print(&serde_json::to_string_pretty(&report)?)
 }
 
-fn object(size: &Size) -> serde_json::Value {
-    let figures: Map<_, _> = size
+fn object(column: &Column) -> serde_json::Value {
+    let figures: Map<_, _> = column
         .figures
         .iter()
         .map(|figure| (figure.name.clone(), figure.value.into()))
         .collect();
-    json!({ "leads": size.leads, "figures": figures })
+    json!({ "condition": column.condition, "figures": figures })
 }
