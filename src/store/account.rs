@@ -57,11 +57,12 @@ macro_rules! was_given {
 
 statements! {
     // The caller's own first: two clients may have used the same key.
-    ERASURE = "SELECT ledger.sequence, rights_request.detail, rights_request.leads FROM client \
-               JOIN ledger ON ledger.client_id = client.id AND ledger.request_id = $2 \
-               JOIN rights_request ON rights_request.client_id = ledger.client_id \
+    ERASURE = "SELECT ledger.sequence, rights_request.detail, rights_request.leads \
+               FROM client CROSS JOIN ledger CROSS JOIN rights_request \
+               WHERE ledger.client_id = client.id AND ledger.request_id = $2 \
+               AND rights_request.client_id = ledger.client_id \
                AND rights_request.request_id = ledger.request_id \
-               WHERE (client.role = 3 OR client.id = $1) AND ledger.kind = 13 \
+               AND (client.role = 3 OR client.id = $1) AND ledger.kind = 13 \
                ORDER BY CASE WHEN client.id = $1 THEN 0 ELSE 1 END, client.id LIMIT 1";
     // Revoked clients too: what they had, they have.
     CONSUMERS = "SELECT client.id, client.name, COALESCE(consumer.acknowledged, 0) FROM client \

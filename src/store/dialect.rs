@@ -154,12 +154,16 @@ pub(super) async fn in_time<DB: Dialect, T>(
 /// Ours read for a few milliseconds.
 const READERS_WAIT: Duration = Duration::from_millis(50);
 
-/// Drops what ANALYZE keeps of rows, among it values of the blind indexes; then empties the write-ahead log
-/// into the database and cuts it to nothing. A reader that still uses the log makes it answer "busy", and the
-/// log stays.
+/// What somebody's ANALYZE keeps: samples of rows, among them values of the blind indexes; and counts, by which a
+/// statement may be planned otherwise than it was tested (decision 0025).
+const FORGET_STATISTICS: &str =
+    "DROP TABLE IF EXISTS sqlite_stat4; DROP TABLE IF EXISTS sqlite_stat1";
+
+/// Drops statistics; then empties the write-ahead log into the database and cuts it to nothing. A reader that still
+/// uses the log makes it answer "busy", and the log stays.
 fn clean_sqlite(connection: &mut SqliteConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
     Box::pin(async move {
-        sqlx::raw_sql("DROP TABLE IF EXISTS sqlite_stat4")
+        sqlx::raw_sql(FORGET_STATISTICS)
             .execute(&mut *connection)
             .await?;
         // The wait for readers is spent with the write lock held, and is the connection's own: so it is set

@@ -164,8 +164,6 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .journal_mode(SqliteJournalMode::Wal)
         // An acknowledged lead survives a power cut; NORMAL would not promise that in WAL mode.
         .synchronous(SqliteSynchronous::Full)
-        // Counts, and no samples of rows: so it is for what "optimize" analyses, and a test holds it to that.
-        .optimize_on_close(true, None)
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "8388608")
         // 8 MiB, as the limit: a page that many batches touch is then copied once for all of them.

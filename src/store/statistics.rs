@@ -37,13 +37,14 @@ statements! {
     // the controller has to decide on and has not lifted since. The entry with the request's key is that
     // entry itself, or, where a request has an entry for each lead, the nearest with a key before it.
     OPEN_REQUESTS = "SELECT DISTINCT request.client_id, request.request_id, request.received_at \
-        FROM lead JOIN ledger AS asked ON asked.lead_id = lead.id \
-        JOIN ledger AS keyed ON keyed.sequence = (SELECT before.sequence FROM ledger AS before \
+        FROM lead CROSS JOIN ledger AS asked CROSS JOIN ledger AS keyed \
+        CROSS JOIN rights_request AS request \
+        WHERE lead.restrictions <> 0 AND asked.lead_id = lead.id \
+        AND keyed.sequence = (SELECT before.sequence FROM ledger AS before \
             WHERE before.sequence <= asked.sequence AND before.request_id IS NOT NULL \
             ORDER BY before.sequence DESC LIMIT 1) \
-        JOIN rights_request AS request ON request.client_id = keyed.client_id \
-            AND request.request_id = keyed.request_id \
-        WHERE lead.restrictions <> 0 AND asked.sequence <= keyed.sequence + request.leads \
+        AND request.client_id = keyed.client_id AND request.request_id = keyed.request_id \
+        AND asked.sequence <= keyed.sequence + request.leads \
         AND (asked.kind = 14 AND asked.detail = 3 AND (lead.restrictions & 32) = 0 \
             OR asked.kind = 4 AND (asked.detail = 1 AND (lead.restrictions & 2) <> 0 \
                 OR asked.detail = 4 AND (lead.restrictions & 16) <> 0) \

@@ -43,6 +43,7 @@ mod mirror;
 mod model;
 mod no_entry_no_change;
 mod notify;
+mod plans;
 mod postgres;
 mod power_loss;
 mod proof;

@@ -298,8 +298,7 @@ async fn erased_look_up_values_stay_nowhere_in_the_file() {
     raw.close().await.unwrap();
     assert_eq!(indexes.len(), 40);
 
-    // Stopping closes the database, which is when SQLite would renew its statistics: of the leads that are
-    // there then, because the erasure searched among them.
+    // Stopping closes the database, which is when SQLite might renew its statistics.
     erase(&replica, 0).await;
     replica.stop().await;
     let replica = world.start().await;

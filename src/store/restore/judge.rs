@@ -61,7 +61,6 @@ pub(super) async fn judge<DB: Dialect>(
         }
         judgement.again = acts(mirror, agreed)?;
     }
-    let is_restored_at = tx.last_restored().await?;
     // Where the ledger will end when the database has everything back.
     let end = if judgement.is_behind { copy } else { database };
     let mut beyond = Vec::new();
@@ -76,7 +75,8 @@ pub(super) async fn judge<DB: Dialect>(
         } else if first <= database.sequence {
             // The database has what was committed; unless a restore lost it, this batch was given up.
             let there = tx.entry(first).await?;
-            let is_lost = (copy.sequence + 1..=first).contains(&is_restored_at);
+            let restored_at = tx.last_restored_after(copy.sequence).await?;
+            let is_lost = (copy.sequence + 1..=first).contains(&restored_at);
             if is_lost && !batch.begins_with(there.map(|(hash, _)| hash)) {
                 judgement.again.extend(batch.lines.iter().cloned());
             }
@@ -159,9 +159,9 @@ impl<DB: Dialect> Tx<'_, DB> {
             .transpose()
     }
 
-    /// The number of the last entry that tells of a restore; 0 for none.
-    async fn last_restored(&mut self) -> Result<i64> {
-        let row = self.fetch_optional(LAST_RESTORED, Vec::new()).await?;
+    /// The number of the last entry after this one that tells of a restore; 0 for none.
+    async fn last_restored_after(&mut self, after: i64) -> Result<i64> {
+        let row = self.fetch_optional(LAST_RESTORED, values![after]).await?;
         Ok(row
             .ok_or(StoreError::Corrupt("a count without a row"))?
             .int(0)?)

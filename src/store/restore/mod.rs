@@ -46,7 +46,8 @@ statements! {
                  RETURNING sequence, hash, at";
     SET_HEAD = "UPDATE ledger_head SET sequence = $1, hash = $2, at = $3 WHERE id = 1";
     HASH = "SELECT hash, kind FROM ledger WHERE sequence = $1";
-    LAST_RESTORED = "SELECT COALESCE(MAX(sequence), 0) FROM ledger WHERE kind = 19";
+    // No index has the kind: what is read is what the mirror does not have.
+    LAST_RESTORED = "SELECT COALESCE(MAX(sequence), 0) FROM ledger WHERE kind = 19 AND sequence > $1";
     ADD_CLIENT = "INSERT INTO client (id, name, role, relation, created_at) \
                   VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     REVOKE = "UPDATE token SET revoked_at = $2 WHERE client_id = $1 AND revoked_at IS NULL";
@@ -69,7 +70,8 @@ statements! {
     // What a page passed over while it was restricted, and may have given since: what could be read when the backup
     // was taken, or was released since.
     DISCLOSE_READABLE = "UPDATE withheld SET disclosed_at = $1 WHERE disclosed_at IS NULL \
-                         AND lead_id IN (SELECT id FROM lead WHERE restrictions = 0)";
+                         AND (SELECT lead.restrictions FROM lead \
+                         WHERE lead.id = withheld.lead_id) = 0";
     DISCLOSE_RELEASED = "UPDATE withheld SET disclosed_at = $1 WHERE disclosed_at IS NULL \
                          AND EXISTS (SELECT 1 FROM ledger WHERE ledger.lead_id = withheld.lead_id \
                          AND ledger.kind = 5 AND ledger.sequence > $2)";
