@@ -15,6 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Before there is any other thread.
     process::close();
+    process::keep_small_pages();
     start()
 }
 

@@ -11,7 +11,7 @@ use crate::support::binary::{Binary, command_of};
 const NOBODY: u32 = 65_534;
 
 /// C1: a crash leaves no core file, and no right is gained, on every thread; the metrics that the process reads of itself
-/// are still there.
+/// are still there. Its memory is in small pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn c1_nothing_of_the_memory_gets_out() {
     let dir = tempfile::tempdir().unwrap();
@@ -31,6 +31,8 @@ async fn c1_nothing_of_the_memory_gets_out() {
         threads += 1;
     }
     assert!(threads > 2, "the runtime's threads are among them");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains("\nTHP_enabled:\t0\n"), "no huge pages");
     let metrics = server.get("/metrics").await;
     for name in [
         "process_open_fds ",
