@@ -21,7 +21,7 @@ pub fn close() {
     let _ = set_no_new_privs(true);
 }
 
-/// Leaves the process its small pages. In huge ones, for which the allocator asks, an idle heap of 6 MiB is one of 27
+/// Leaves the process its small pages. In huge ones, for which the allocator asks, an idle heap of 9 MiB is one of 27
 /// (docs/performance.md). To be called at the start: what is there by then stays as it is.
 pub fn keep_small_pages() {
     // A system that knows no huge pages refuses.

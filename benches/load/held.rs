@@ -61,7 +61,7 @@ pub(crate) async fn run(subject: &Subject, options: &Options, idle: u16) -> anyh
     let mut columns = Vec::new();
 
     say(&format!("{}: by itself", subject.name()));
-    columns.push(bench.column("alone", 1, bench.server.memory()?).await?);
+    columns.push(bench.column("alone", 0, bench.server.memory()?).await?);
 
     say(&format!("{}: {STREAMS} streams", subject.name()));
     let before = bench.server.memory()?;
@@ -112,6 +112,11 @@ impl Bench<'_> {
             peak = peak.max(self.server.memory()?);
         }
         let added = peak.saturating_sub(before);
+        let each = if held == 0 {
+            0.0
+        } else {
+            float(added) / 1024.0 / float(held)
+        };
         let alone = Load {
             connections: 1,
             calls: 1,
