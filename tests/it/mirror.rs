@@ -51,6 +51,22 @@ async fn stopped_with_a_lead(world: &World) -> (LeadId, i64) {
     (id.parse().unwrap(), submission)
 }
 
+/// Leaves of a mirror what a power cut may: the entries up to this one, and what was written ahead.
+fn power_cut(dir: &Path, last: i64, ahead: &[u8]) {
+    for file in files(dir) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("entries-") {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let kept = usize::try_from(last).unwrap();
+            let kept: String = text.split_inclusive('\n').take(kept).collect();
+            std::fs::write(&file, kept).unwrap();
+        } else if name != "mirror.json" {
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
+    std::fs::write(dir.join("ahead-0000000001.jsonl"), ahead).unwrap();
+}
+
 fn erased(lead: LeadId, submission: i64) -> NewEntry {
     NewEntry::of(Event::Erased(ErasureCause::Request), 3, lead, submission)
 }
@@ -103,19 +119,7 @@ on_both! {
         let ahead = std::fs::read(world.mirror(1).join("ahead-0000000001.jsonl")).unwrap();
         replica.stop().await;
         world.restore(&backup).await;
-        for file in files(&world.mirror(1)) {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            if name.starts_with("entries-") {
-                // Without what followed.
-                let text = std::fs::read_to_string(&file).unwrap();
-                let kept = usize::try_from(now).unwrap();
-                let kept: String = text.split_inclusive('\n').take(kept).collect();
-                std::fs::write(&file, kept).unwrap();
-            } else if name != "mirror.json" {
-                std::fs::remove_file(&file).unwrap();
-            }
-        }
-        std::fs::write(world.mirror(1).join("ahead-0000000001.jsonl"), ahead).unwrap();
+        power_cut(&world.mirror(1), now, &ahead);
         let replica = world.start().await;
         assert!(rights::theirs(&replica, "kari@example.no").await.is_empty());
         verify(&replica).await;
@@ -212,4 +216,31 @@ on_both! {
             assert_eq!(hashes(&now[..whole.len()]), hashes(&whole), "{keep} bytes kept");
         }
     }
+}
+
+/// E4: an act that only its own replica had written ahead, and whose number was used again after another replica put a
+/// backup right, is done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn e4_what_was_only_written_ahead_outlives_anothers_restore() {
+    let mut world = World::new(Backend::Postgres).await;
+    let (lead, _) = stopped_with_a_lead(&world).await;
+    let backup = world.back_up().await;
+    let (first, second) = (world.start().await, world.start().await);
+    submit_mail(&first, "ola@example.no").await;
+    first.stop().await;
+    let now = head(&world).await.sequence;
+    erase(&second, "kari@example.no").await;
+    let ahead = std::fs::read(world.mirror(2).join("ahead-0000000001.jsonl")).unwrap();
+    second.stop().await;
+    world.restore(&backup).await;
+    power_cut(&world.mirror(2), now, &ahead);
+    let first = world.start().await;
+    submit_mail(&first, "per@example.no").await;
+    let id = lead.to_string();
+    assert_eq!(rights::theirs(&first, "kari@example.no").await, [&*id]);
+    let second = world.start().await;
+    assert!(rights::theirs(&first, "kari@example.no").await.is_empty());
+    verify(&second).await;
+    first.stop().await;
+    second.stop().await;
 }

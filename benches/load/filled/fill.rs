@@ -1,6 +1,10 @@
 //! Leads until there are so many, as fast as the server takes them.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use tokio::task::JoinSet;
@@ -20,6 +24,8 @@ use super::{
 const CONNECTIONS: u64 = 8;
 /// In flight on each connection.
 const CALLS: usize = 32;
+/// Sent on a connection before the next one: the server ends those that are half an hour old.
+const CALLS_OF_CONNECTION: u64 = 100_000;
 
 /// Fills the store, and waits until what the server puts off is done.
 pub(super) async fn fill(
@@ -34,9 +40,14 @@ pub(super) async fn fill(
     let before = Instant::now();
     let mut callers = JoinSet::new();
     for place in 0..CONNECTIONS {
-        let wire = Wire::connect(server.address, &server.token).await?;
         let share = missing / CONNECTIONS + u64::from(place < missing % CONNECTIONS);
-        callers.spawn(submit(wire, share, version.clone(), keys));
+        let caller = Caller {
+            address: server.address,
+            token: server.token.clone(),
+            version: version.clone(),
+            keys,
+        };
+        callers.spawn(caller.submit(share));
     }
     while let Some(done) = callers.join_next().await {
         done??;
@@ -51,23 +62,37 @@ pub(super) async fn fill(
     Ok(())
 }
 
-async fn submit(
-    mut wire: Wire,
-    share: u64,
-    version: std::sync::Arc<str>,
+struct Caller {
+    address: SocketAddr,
+    token: String,
+    version: Arc<str>,
     keys: Keys,
-) -> anyhow::Result<()> {
-    let mut sent = 0;
-    let mut is_refused = false;
-    while sent < share || wire.in_flight() > 0 {
-        while sent < share && wire.in_flight() < CALLS && wire.is_free() {
-            wire.call(&form(&version, keys)?, Instant::now())?;
-            sent += 1;
+}
+
+impl Caller {
+    async fn submit(self, mut left: u64) -> anyhow::Result<()> {
+        while left > 0 {
+            let count = left.min(CALLS_OF_CONNECTION);
+            let wire = Wire::connect(self.address, &self.token).await?;
+            self.submit_on(wire, count).await?;
+            left -= count;
         }
-        wire.flush()?;
-        wire.ready().await?;
-        wire.read(|call| is_refused |= !call.is_accepted)?;
-        ensure!(!is_refused, "a submission was refused");
+        Ok(())
     }
-    Ok(())
+
+    async fn submit_on(&self, mut wire: Wire, count: u64) -> anyhow::Result<()> {
+        let mut sent = 0;
+        let mut is_refused = false;
+        while sent < count || wire.in_flight() > 0 {
+            while sent < count && wire.in_flight() < CALLS && wire.is_free() {
+                wire.call(&form(&self.version, self.keys)?, Instant::now())?;
+                sent += 1;
+            }
+            wire.flush()?;
+            wire.ready().await?;
+            wire.read(|call| is_refused |= !call.is_accepted)?;
+            ensure!(!is_refused, "a submission was refused");
+        }
+        Ok(())
+    }
 }
