@@ -57,23 +57,44 @@ fn the_list_of_rights_names_every_test() {
     assert!(unlisted.is_empty(), "not in docs/rights.md: {unlisted:?}");
 }
 
-/// Every test that the threat model names is there.
-#[test]
-fn the_threat_model_names_tests_that_are_there() {
-    let model = include_str!("../../docs/security.md");
-    // The rows that go on with somebody begin with an empty column.
-    let rows = model.lines().filter(|line| line.matches('|').count() == 6);
-    let tests: BTreeSet<String> = rows
-        .filter_map(|line| line.trim_end_matches([' ', '|']).rsplit_once('|'))
+/// The names between backquotes in the last column of a document's tables, which have so many bars.
+fn last_column(document: &str, bars: usize) -> BTreeSet<String> {
+    let rows = document
+        .lines()
+        .filter(|row| row.matches('|').count() == bars);
+    rows.filter_map(|row| row.trim_end_matches([' ', '|']).rsplit_once('|'))
         .flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2))
-        .filter(|name| *name != "cargo deny" && *name != ".ci/run")
         .map(str::to_owned)
-        .collect();
-    assert!(tests.len() > 30, "{tests:?}");
+        .collect()
+}
+
+/// Every test that the threat model and the list of faults name is there.
+#[test]
+fn what_else_names_tests_names_those_that_are_there() {
     let functions = functions();
-    let gone: Vec<_> = tests.difference(&functions).collect();
-    assert!(
-        gone.is_empty(),
-        "in docs/security.md, and no test: {gone:?}"
-    );
+    for (name, document, commands) in [
+        (
+            "docs/security.md",
+            include_str!("../../docs/security.md"),
+            ["cargo deny", ".ci/run"].as_slice(),
+        ),
+        (
+            "docs/faults.md",
+            include_str!("../../docs/faults.md"),
+            &[
+                "--overload",
+                "--held 10000",
+                "--neighbour",
+                "LEAD_INTAKE_TEST_TRACE=1 ./scripts/test",
+            ],
+        ),
+    ] {
+        let mut tests = last_column(document, 6);
+        for command in commands {
+            assert!(tests.remove(*command), "{name} does not say {command}");
+        }
+        assert!(tests.len() > 30, "{name}: {tests:?}");
+        let gone: Vec<_> = tests.difference(&functions).collect();
+        assert!(gone.is_empty(), "in {name}, and no test: {gone:?}");
+    }
 }
