@@ -134,11 +134,7 @@ impl Bench<'_> {
         column.add_latencies("SubmitLead", &latencies);
         column.add("resident, MiB", mib(peak), 1);
         column.add("added, MiB", mib(added), 1);
-        column.add(
-            "added for each, KiB",
-            float(added) / 1024.0 / float(held),
-            1,
-        );
+        column.add("added for each, KiB", each, 1);
         Ok(column)
     }
 
