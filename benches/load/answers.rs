@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::wire::Call;
+use super::{figures::LATENCY_MAX, wire::Call};
 
-/// What is longer counts as this, in microseconds: a minute. A server answers within 10 s.
-const LATENCY_MAX: u64 = 60_000_000;
 /// A call that is sent so much after its time is late.
 const LATE: Duration = Duration::from_millis(10);
 /// What is called normal, or not, as a whole.

@@ -101,13 +101,19 @@ pub(crate) async fn connect(server: &Server) -> anyhow::Result<Channel> {
     Ok(endpoint.connect().await?)
 }
 
+/// A message of who has this token.
+pub(crate) fn request<T>(message: T, token: &MetadataValue<Ascii>) -> Request<T> {
+    let mut request = Request::new(message);
+    let headers = request.metadata_mut();
+    headers.insert("authorization", token.clone());
+    request
+}
+
 /// The version that a form must name today.
 pub(crate) async fn notice_version(server: &Server) -> anyhow::Result<Arc<str>> {
-    let mut request = Request::new(pb::GetPrivacyNoticeRequest::default());
-    let headers = request.metadata_mut();
-    headers.insert("authorization", bearer(&server.token)?);
+    let asked = pb::GetPrivacyNoticeRequest::default();
     let notice = IntakeServiceClient::new(connect(server).await?)
-        .get_privacy_notice(request)
+        .get_privacy_notice(request(asked, &bearer(&server.token)?))
         .await?;
     Ok(notice.into_inner().version.into())
 }
@@ -123,10 +129,7 @@ async fn call(
     let mut client = IntakeServiceClient::new(channel);
     let mut latencies = Histogram::new(3)?;
     loop {
-        let mut request = Request::new(form(&version, keys)?);
-        request
-            .metadata_mut()
-            .insert("authorization", token.clone());
+        let request = request(form(&version, keys)?, &token);
         let sent = Instant::now();
         if sent >= window.end {
             return Ok((latencies, None));

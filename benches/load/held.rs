@@ -5,9 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use hdrhistogram::Histogram;
-use lead_intake::cli::say;
+use anyhow::{Context as _, ensure};
+use lead_intake::{cli::say, rpc::limits};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -19,10 +18,10 @@ use tokio::{
 use super::{
     Options, Subject, WARM_UP,
     client::{self, Load},
-    figures::{Column, LATENCY_MAX, Sheet, mib},
+    figures::{Column, Sheet, mib},
     form::Keys,
     home::Limits,
-    report::float,
+    report::{float, quantile_ms},
     server::Server,
     wire::{
         DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, SETTINGS,
@@ -68,13 +67,18 @@ pub(crate) async fn run(subject: &Subject, options: &Options, idle: u16) -> anyh
     let streams = bench.streams().await?;
     let name = format!("{STREAMS} streams, unread");
     columns.push(bench.column(name, STREAMS.into(), before).await?);
+    bench.check_refused().await?;
     drop(streams);
 
     say(&format!("{}: {idle} connections", subject.name()));
     let before = bench.server.memory()?;
-    let connections = bench.idle(idle).await?;
+    let mut connections = bench.idle(idle).await?;
     let name = format!("{idle} connections, idle");
     columns.push(bench.column(name, idle.into(), before).await?);
+    ensure!(
+        connections.try_join_next().is_none(),
+        "an idle connection ended"
+    );
     drop(connections);
 
     bench.server.stop().await?;
@@ -125,13 +129,10 @@ impl Bench<'_> {
             duration: Duration::from_secs(self.options.seconds),
         };
         let outcome = client::run(&self.server, alone).await?;
-        let mut latencies = Histogram::<u64>::new_with_max(LATENCY_MAX, 3)?;
-        for value in outcome.latencies.iter_recorded() {
-            let micros = (value.value_iterated_to() / 1000).max(1);
-            latencies.record_n(micros, value.count_at_value())?;
-        }
+        ensure!(outcome.errors == 0, "a submission failed");
         let mut column = Column::new(condition);
-        column.add_latencies("SubmitLead", &latencies);
+        column.add("SubmitLead, p50 ms", quantile_ms(&outcome, 0.5), 2);
+        column.add("SubmitLead, p99 ms", quantile_ms(&outcome, 0.99), 2);
         column.add("resident, MiB", mib(peak), 1);
         column.add("added, MiB", mib(added), 1);
         column.add("added for each, KiB", each, 1);
@@ -162,6 +163,19 @@ impl Bench<'_> {
             connections.push(connection);
         }
         Ok(connections)
+    }
+
+    /// The streams were asked for, and all but what one client may have were refused.
+    async fn check_refused(&self) -> anyhow::Result<()> {
+        let allowed = u64::try_from(limits::Limits::default().client_streams_max)?;
+        let refusals = self.server.refusals().await?;
+        let refused = refusals.get("CLIENT_STREAMS_MAX").copied();
+        let expected = u64::from(STREAMS) - allowed;
+        ensure!(
+            refused == Some(expected),
+            "{refused:?} streams were refused"
+        );
+        Ok(())
     }
 
     /// Connections that answer what HTTP/2 asks of them, and call nothing.

@@ -85,7 +85,7 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     }
 }
 
-fn quantile_ms(outcome: &Outcome, quantile: f64) -> f64 {
+pub(crate) fn quantile_ms(outcome: &Outcome, quantile: f64) -> f64 {
     float(outcome.latencies.value_at_quantile(quantile)) / 1e6
 }
 

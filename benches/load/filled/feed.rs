@@ -6,11 +6,10 @@ use anyhow::ensure;
 use hdrhistogram::Histogram;
 use lead_intake::pb::{self, crm_service_client::CrmServiceClient};
 use tokio::time::interval;
-use tonic::Request;
 
 use super::{
     super::{
-        client::{bearer, connect},
+        client::{bearer, connect, request},
         cpu,
         figures::{Column, LATENCY_MAX, mib},
         report::float,
@@ -46,14 +45,6 @@ pub(super) async fn measure(
     end(server, &token).await
 }
 
-fn request<T>(message: T, token: &str) -> anyhow::Result<Request<T>> {
-    let mut request = Request::new(message);
-    request
-        .metadata_mut()
-        .insert("authorization", bearer(token)?);
-    Ok(request)
-}
-
 async fn stream(
     server: &Server,
     token: &str,
@@ -65,7 +56,7 @@ async fn stream(
     let (before, own) = (server.used().await?, cpu::times(std::process::id())?.own);
     let memory = server.memory()?;
     let begun = Instant::now();
-    let asked = request(pb::StreamLeadsRequest::default(), token)?;
+    let asked = request(pb::StreamLeadsRequest::default(), &bearer(token)?);
     let mut messages = client.stream_leads(asked).await?.into_inner();
     let (mut leads, mut peak) = (0, memory);
     let mut look = interval(LOOK);
@@ -101,7 +92,7 @@ async fn stream(
 /// Reads to the end as the client of this token; gives the cursor of the end.
 async fn end(server: &Server, token: &str) -> anyhow::Result<String> {
     let mut client = CrmServiceClient::new(connect(server).await?);
-    let asked = request(pb::StreamLeadsRequest::default(), token)?;
+    let asked = request(pb::StreamLeadsRequest::default(), &bearer(token)?);
     let mut messages = client.stream_leads(asked).await?.into_inner();
     let mut cursor = String::new();
     while let Some(message) = messages.message().await? {
@@ -123,7 +114,7 @@ async fn pull(
     for _ in 0..PAGES_MAX {
         let message = pb::PullLeadsRequest { cursor, page_size };
         let sent = Instant::now();
-        let page = client.pull_leads(request(message, token)?).await?;
+        let page = client.pull_leads(request(message, &bearer(token)?)).await?;
         latencies.saturating_record(micros(sent.elapsed()));
         let page = page.into_inner();
         leads += u64::try_from(page.changes.len())?;

@@ -11,12 +11,12 @@ use lead_intake::pb::{
     self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
 };
 use tokio::time::sleep;
-use tonic::{Request, Streaming, transport::Channel};
+use tonic::{Streaming, transport::Channel};
 
 use super::{
     super::{
         Subject,
-        client::{bearer, connect, notice_version},
+        client::{bearer, connect, notice_version, request},
         figures::{Column, LATENCY_MAX},
         form::{Keys, form},
         server::Server,
@@ -74,13 +74,12 @@ async fn open(
     cursor: &str,
 ) -> anyhow::Result<Streaming<pb::StreamLeadsResponse>> {
     let mut client = CrmServiceClient::new(connect(server).await?);
-    let mut request = Request::new(pb::StreamLeadsRequest {
+    let asked = pb::StreamLeadsRequest {
         cursor: cursor.to_owned(),
         follow: true,
-    });
-    let headers = request.metadata_mut();
-    headers.insert("authorization", bearer(token)?);
-    Ok(client.stream_leads(request).await?.into_inner())
+    };
+    let stream = client.stream_leads(request(asked, &bearer(token)?)).await?;
+    Ok(stream.into_inner())
 }
 
 async fn submit(
@@ -88,10 +87,8 @@ async fn submit(
     server: &Server,
     version: &Arc<str>,
 ) -> anyhow::Result<String> {
-    let mut request = Request::new(form(version, Keys::V4)?);
-    let headers = request.metadata_mut();
-    headers.insert("authorization", bearer(&server.token)?);
-    Ok(website.submit_lead(request).await?.into_inner().lead_id)
+    let form = request(form(version, Keys::V4)?, &bearer(&server.token)?);
+    Ok(website.submit_lead(form).await?.into_inner().lead_id)
 }
 
 /// The lead of the next message, and when it came.

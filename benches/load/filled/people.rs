@@ -14,7 +14,6 @@ use lead_intake::{
 };
 use tokio::task::JoinSet;
 use tonic::{
-    Request,
     metadata::{Ascii, MetadataValue},
     transport::Channel,
 };
@@ -22,7 +21,7 @@ use uuid::Builder;
 
 use super::{
     super::{
-        client::{bearer, connect},
+        client::{bearer, connect, request},
         figures::{Column, LATENCY_MAX},
         form::{email, forms},
         report::float,
@@ -158,17 +157,11 @@ impl People {
 }
 
 impl Caller {
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        let headers = request.metadata_mut();
-        headers.insert("authorization", self.token.clone());
-        request
-    }
-
     async fn find(&mut self, number: u64) -> anyhow::Result<Duration> {
-        let request = self.request(pb::FindSubjectRequest {
+        let message = pb::FindSubjectRequest {
             request: Some(of(number)?),
-        });
+        };
+        let request = request(message, &self.token);
         let sent = Instant::now();
         let found = self.client.find_subject(request).await?;
         let took = sent.elapsed();
@@ -177,12 +170,13 @@ impl Caller {
     }
 
     async fn export(&mut self, number: u64) -> anyhow::Result<Duration> {
-        let request = self.request(pb::ExportSubjectRequest {
+        let message = pb::ExportSubjectRequest {
             request: Some(of(number)?),
             kind: pb::ExportKind::Access.into(),
             format: pb::ExportFormat::Json.into(),
             language: String::new(),
-        });
+        };
+        let request = request(message, &self.token);
         let sent = Instant::now();
         let export = self.client.export_subject(request).await?;
         let took = sent.elapsed();
@@ -191,11 +185,12 @@ impl Caller {
     }
 
     async fn erase(&mut self, number: u64) -> anyhow::Result<Duration> {
-        let request = self.request(pb::EraseSubjectRequest {
+        let message = pb::EraseSubjectRequest {
             request: Some(of(number)?),
             ground: pb::ErasureGround::NoLongerNecessary.into(),
             ..pb::EraseSubjectRequest::default()
-        });
+        };
+        let request = request(message, &self.token);
         let sent = Instant::now();
         let erasure = self.client.erase_subject(request).await?;
         let took = sent.elapsed();

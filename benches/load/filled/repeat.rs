@@ -5,11 +5,10 @@ use std::time::Instant;
 use anyhow::ensure;
 use hdrhistogram::Histogram;
 use lead_intake::pb::intake_service_client::IntakeServiceClient;
-use tonic::Request;
 
 use super::{
     super::{
-        client::{bearer, connect, notice_version},
+        client::{bearer, connect, notice_version, request},
         figures::{Column, LATENCY_MAX},
         form::{Keys, form},
         server::Server,
@@ -30,10 +29,7 @@ pub(super) async fn measure(
     let mut latencies = Histogram::new_with_max(LATENCY_MAX, 3)?;
     let mut first = None;
     for _ in 0..=REPEATS {
-        let mut request = Request::new(form.clone());
-        request
-            .metadata_mut()
-            .insert("authorization", token.clone());
+        let request = request(form.clone(), &token);
         let sent = Instant::now();
         let answer = website.submit_lead(request).await?.into_inner();
         let took = sent.elapsed();

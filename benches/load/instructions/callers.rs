@@ -6,14 +6,13 @@ use anyhow::Context as _;
 use lead_intake::pb::intake_service_client::IntakeServiceClient;
 use tokio::task::JoinSet;
 use tonic::{
-    Request,
     metadata::{Ascii, MetadataValue},
     transport::Channel,
 };
 
 use super::{
     super::{
-        client::{bearer, connect, notice_version},
+        client::{bearer, connect, notice_version, request},
         form::{Keys, form},
         server::Server,
     },
@@ -52,11 +51,9 @@ impl Callers {
             let (token, version, keys) = (self.token.clone(), self.version.clone(), self.keys);
             callers.spawn(async move {
                 for _ in 0..load.each {
-                    let mut request = Request::new(form(&version, keys)?);
-                    request
-                        .metadata_mut()
-                        .insert("authorization", token.clone());
-                    client.submit_lead(request).await?;
+                    client
+                        .submit_lead(request(form(&version, keys)?, &token))
+                        .await?;
                 }
                 anyhow::Ok(())
             });

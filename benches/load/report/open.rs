@@ -10,12 +10,11 @@ use serde_json::json;
 use super::{
     super::{
         Options,
+        figures::mib,
         overload::{Recovery, Run, Step},
     },
     cores, float, table,
 };
-
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// Prints the steps.
 pub(crate) fn print_open(options: &Options, runs: &[Run]) -> anyhow::Result<()> {
@@ -114,8 +113,8 @@ fn row(run: &Run, step: &Step) -> Vec<String> {
         some(p99_to_half(run, step), 2),
         some(ms(&answers.refused, 0.99), 2),
         some(ms(&answers.refused_of_sent, 0.99), 2),
-        format!("{:.0}", float(outcome.memory_before) / MIB),
-        format!("{:.0}", float(outcome.memory_peak) / MIB),
+        format!("{:.0}", mib(outcome.memory_before)),
+        format!("{:.0}", mib(outcome.memory_peak)),
         format!("{:.2}", cores(outcome.used.server)),
         some(outcome.used.database.map(cores), 2),
         format!("{:.2}", cores(outcome.generator)),
