@@ -241,7 +241,8 @@ async fn e1_the_row_is_gone_from_its_table() {
 }
 
 /// E1: statistics keep samples of what they count. The service makes none; those that an operator's ANALYZE made, blind
-/// index values of people among them, go with the next erasure, and the counts, which change plans, with them.
+/// index values of people among them, go with the next erasure or the next start, and the counts, which change plans, with
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn e1_no_statistics_remember_the_erased() {
     let world = World::new(Backend::Sqlite).await;
@@ -277,6 +278,11 @@ async fn e1_no_statistics_remember_the_erased() {
     }
     eventually(async || gone.found_below(world.dir.path()).is_empty().then_some(())).await;
     assert_eq!(raw.numbers(statistics).await, [0]);
+    replica.stop().await;
+    raw.execute("ANALYZE").await;
+    assert!(raw.numbers(statistics).await[0] > 0);
+    let replica = world.start().await;
+    eventually(async || (raw.numbers(statistics).await == [0]).then_some(())).await;
     raw.close().await;
     replica.stop().await;
 }
