@@ -108,6 +108,8 @@ impl Record {
         let text = fs::read_to_string(written).unwrap();
         // What each thread is in the midst of; none for a call that is of no interest.
         let mut begun: Vec<(u32, Option<usize>)> = Vec::new();
+        // Calls in whose midst the program came to its end.
+        let mut open = Vec::new();
         let mut place = 0;
         for line in text.split_inclusive('\n') {
             let here = (life, place);
@@ -121,9 +123,7 @@ impl Record {
             if let Some(resumed) = what.strip_prefix("<... ") {
                 let at = begun.iter().position(|(of, _)| *of == thread);
                 let (_, call) = begun.swap_remove(at.expect("it was begun"));
-                if let (Some(call), Some(answer)) = (call, answer(resumed)) {
-                    self.steps.push(Step::End(call, answer));
-                }
+                open.extend(call.and_then(|call| self.end(call, resumed)));
                 continue;
             }
             let whole = what.strip_suffix(" <unfinished ...>");
@@ -138,14 +138,24 @@ impl Record {
             });
             if whole.is_some() {
                 begun.push((thread, call));
-            } else if let (Some(call), Some(answer)) = (call, answer(what)) {
-                self.steps.push(Step::End(call, answer));
+            } else {
+                open.extend(call.and_then(|call| self.end(call, what)));
             }
         }
-        for call in begun.into_iter().filter_map(|(_, call)| call) {
+        open.extend(begun.into_iter().filter_map(|(_, call)| call));
+        for call in open {
             self.settle(call, root);
         }
         self.steps.push(Step::Gone);
+    }
+
+    /// Adds the end of a call; gives the call if there is none.
+    fn end(&mut self, call: usize, line: &str) -> Option<usize> {
+        let Some(answer) = answer(line) else {
+            return Some(call);
+        };
+        self.steps.push(Step::End(call, answer));
+        None
     }
 
     /// A kill in the midst of a write: whether it was made is to be seen in the file, which no power loss has met.
