@@ -4,7 +4,7 @@
 //! its token is cancelled. Then, in this order: health goes to `NOT_SERVING`; for a while calls are still taken, so that
 //! a balancer can look ([`Ending::wait`]); no connection is accepted any more, streams end with a cursor to resume from, calls
 //! under way finish; who is still there at the drain's deadline is cut; what was accepted is written; the database is
-//! closed. A disk that failed to flush the database ends it sooner (`store/broken.rs`).
+//! closed. A database that is not to be trusted any more ends it sooner (`store/broken.rs`).
 
 mod admin;
 mod ending;
@@ -182,8 +182,8 @@ impl Server {
         Ok((self.api.local_addr()?, self.admin.local_addr()?))
     }
 
-    /// Serves until `stop` is cancelled, then finishes what is under way. Cancels it itself when the database's disk fails to
-    /// flush, and then leaves everything as it is.
+    /// Serves until `stop` is cancelled, then finishes what is under way. Cancels it itself when the database is not to be
+    /// trusted any more, and then leaves everything as it is.
     pub async fn run(mut self, stop: CancellationToken) -> Ended {
         let (reporter, health) = tonic_health::server::health_reporter();
         let (ready, is_ready) = watch::channel(false);

@@ -27,7 +27,7 @@ use crate::{
     telemetry,
 };
 
-/// How long the process may live after a flush that failed: two seconds are the server's own.
+/// How long the process may live when its database is not to be trusted: two seconds are the server's own.
 const BROKEN_END_MAX: Duration = Duration::from_secs(4);
 
 /// Arguments of `serve`.
@@ -208,7 +208,7 @@ async fn look_on_hangup(mut hangup: Signal, keys: Arc<LiveKeyRing>, tls: Option<
     }
 }
 
-/// After a flush that failed the process ends, whatever still holds it.
+/// With a database that is not to be trusted the process ends, whatever still holds it.
 async fn exit_when_broken(broken: CancellationToken) {
     broken.cancelled().await;
     tokio::time::sleep(BROKEN_END_MAX).await;

@@ -16,7 +16,7 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(20);
 pub enum Ended {
     /// It was asked to, and everything is closed.
     Stopped,
-    /// The database's disk failed to flush: what is left to do belongs to the next start.
+    /// The database is not to be trusted any more: what is left to do belongs to the next start.
     Broken,
 }
 
@@ -39,14 +39,14 @@ impl Default for Ending {
     }
 }
 
-/// How it ends when the database's disk failed to flush: calls hear that nothing is done, for as long as a balancer needs to
+/// How it ends when the database is not to be trusted any more: calls hear that nothing is done, for as long as a balancer needs to
 /// look away, and soon it is over.
 const ON_BROKEN: Ending = Ending {
     wait: Duration::from_secs(1),
     drain_max: Duration::from_secs(1),
 };
 
-/// Ends the calls, step by step, once `stop` is cancelled or the database's disk is `broken`.
+/// Ends the calls, step by step, once `stop` is cancelled or the database is `broken`.
 pub(super) async fn end(
     asked: Ending,
     stop: &CancellationToken,

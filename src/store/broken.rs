@@ -1,4 +1,6 @@
-//! A disk that could not flush: the end of this process.
+//! A database that is not to be trusted any more: the end of this process.
+//!
+//! Two things do that: a flush that failed, and a database that lacks what was committed ([`super::history`]).
 //!
 //! A flush that failed says that something which was written is perhaps not on the disk. The system tells so once, and may
 //! then take the same pages for clean: the next flush succeeds and has written nothing. So nothing that this process still
@@ -24,7 +26,7 @@ use super::{Result, StoreError};
 /// `SQLITE_IOERR_FSYNC`, `SQLITE_IOERR_DIR_FSYNC`.
 const FLUSH_FAILED: [&str; 2] = ["1034", "1290"];
 
-/// Whether a flush of the database failed: if so, for good.
+/// Whether the database is not to be trusted any more: if so, for good.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Broken(CancellationToken);
 
@@ -50,6 +52,18 @@ impl Broken {
             );
         }
         answer
+    }
+
+    /// The database lacks the entry with this number, which it had, or has another one.
+    pub(super) fn went_back(&self, sequence: i64) {
+        if !self.0.is_cancelled() {
+            self.0.cancel();
+            tracing::error!(
+                sequence,
+                "the database went back behind what it had acknowledged: this process ends now, and its next start puts back \
+                 what is missing: docs/operations.md, \"When PostgreSQL fails\""
+            );
+        }
     }
 
     /// Cancelled at the failure.

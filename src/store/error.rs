@@ -31,8 +31,8 @@ pub enum StoreError {
     /// A writer stopped without an answer; whether the write happened is not known.
     #[error("a writer stopped without an answer")]
     Lost,
-    /// The database's disk failed to flush, a moment ago: nothing is begun any more.
-    #[error("the database's disk failed to flush, and this process ends")]
+    /// The database's disk failed to flush, or the database lost what was committed, a moment ago: nothing is begun any more.
+    #[error("the database is not to be trusted, and this process ends")]
     Broken,
     /// The database's disk takes nothing more, for this reason; nothing happened.
     #[error("the database's disk takes nothing more: {0}")]

@@ -54,6 +54,10 @@ impl<DB: Dialect> Sql<DB> {
         let rows = self.read(ENTRIES, values![after, limit]).await?;
         let entries = rows.iter().map(|row| entry_at(row, 0));
         let entries = entries.collect::<Result<Vec<Entry>>>()?;
+        // Perhaps sooner than the head is looked at: what the mirror has is known.
+        if let Some(last) = entries.last() {
+            self.signal.history().learn(last.into());
+        }
         let facts = self.request_facts(&entries).await?;
         let mut lines = Vec::with_capacity(entries.len());
         for entry in entries {

@@ -21,6 +21,7 @@ mod error;
 mod feed;
 mod foreseen;
 mod group;
+mod history;
 mod intake;
 mod kept;
 mod keys;
@@ -335,7 +336,8 @@ pub trait AdminStore: fmt::Debug + Send + Sync {
     /// Puts the leads into the blind indexes that are not in them: until then a look-up has to look through them.
     async fn index(&self) -> Result<()>;
 
-    /// Cancelled when the database's disk failed to flush: nothing is written any more, and the process must end.
+    /// Cancelled when the database's disk failed to flush, or the database lost what was committed: nothing is written any
+    /// more, and the process must end.
     fn broken(&self) -> CancellationToken;
 
     /// Waits for what was accepted, then closes every connection.

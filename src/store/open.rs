@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    AdminStore, Result, SharedStore, StoreError, StoreUrl,
-    broken::{self, Broken},
+    AdminStore, Result, SharedStore, StoreError, StoreUrl, broken,
     dialect::{Columns as _, Dialect, values},
     group::Queue,
+    history::History,
     lookup::Indexed,
     postgres::{self, ACQUIRE_TIMEOUT, Shares},
     refused,
@@ -114,7 +114,7 @@ async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> 
     if options.mirror.is_some() {
         broken::rewrite_log(&writer).await?;
     }
-    let mut sql = prepare(writer, reader, options).await?;
+    let mut sql = prepare(writer, reader, options, History::default()).await?;
     sql.room = room;
     let background = vec![signal::poll(sql.clone())];
     Ok(Arc::new(SqlStore {
@@ -129,14 +129,16 @@ async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> 
 async fn on_postgres(url: &str, options: OpenOptions) -> Result<SharedStore> {
     let connect = postgres::options(url)?;
     let shares = Shares::of(options.connections_max);
-    let pool = postgres::pool(&connect, shares.rest).await?;
-    let sql = Box::pin(prepare(pool.clone(), pool, options)).await?;
-    let over = |connections| sql.over(&postgres::lazy_pool(&connect, connections));
+    let history = History::default();
+    let pool = postgres::pool(&connect, shares.rest, &history).await?;
+    let sql = Box::pin(prepare(pool.clone(), pool, options, history.clone())).await?;
+    let over = |connections| sql.over(&postgres::lazy_pool(&connect, connections, &history));
     let vital = over(shares.vital);
     let background = vec![
         signal::poll(vital.clone()),
         signal::announce(vital.writer.clone(), &sql.signal),
         signal::listen(&connect, vital.clone()).await?,
+        history.note_failover(sql.mirror.clone()),
     ];
     Ok(Arc::new(SqlStore {
         queue: Queue::start(&over(shares.intake)),
@@ -213,6 +215,7 @@ async fn prepare<DB: Dialect>(
     writer: Pool<DB>,
     reader: Pool<DB>,
     options: OpenOptions,
+    history: History,
 ) -> Result<Sql<DB>> {
     migrate(&writer, options.migrate).await?;
     let now = options.clock.now();
@@ -241,11 +244,11 @@ async fn prepare<DB: Dialect>(
     Ok(Sql {
         writer,
         reader,
-        signal: Signal::new(head, epoch),
+        broken: history.broken(),
+        signal: Signal::new(history, head, epoch),
         residue: Residue::default(),
         indexed: Indexed::new(options.tail_max),
         mirror,
-        broken: Broken::default(),
         room: Room::default(),
         clock: options.clock,
         store_id,
@@ -266,8 +269,9 @@ async fn in_step<DB: Dialect>(
         Mirror::create(&options.dir, store_id)?;
     }
     let (mirror, ahead) = Mirror::open(&options.dir, store_id)?;
-    let takes_other_history = options.takes_other_history;
+    let takes_other_history = options.takes_other_history || mirror.saw_failover();
     restore::reconcile(pool, &mirror, &ahead, takes_other_history, now).await?;
+    mirror.forget_failover()?;
     if !has_mirror {
         let mut tx = Tx::begin(pool).await?;
         tx.execute(NOTE_MIRROR, Vec::new()).await?;

@@ -3,7 +3,8 @@
 //! The driver waits for an answer as long as TCP does: a quarter of an hour if the server is cut off with a statement
 //! under way, for ever if nothing is. So each wait has a limit here or in [`super::dialect`], and what has not answered
 //! is closed, not used again. A server that answers and takes no writes (a standby, or the primary that was one before a
-//! switchover) is as bad as none: no connection to one leaves the pool.
+//! switchover) is as bad as none, and one that lacks what was committed ([`super::history`]) is worse: no connection to either
+//! leaves the pool.
 
 use std::{io, net::IpAddr, str::FromStr as _, time::Duration};
 
@@ -13,14 +14,14 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{Result, StoreError, refused};
+use super::{Result, StoreError, history::History, refused};
 
 /// A connection that cannot be had within this time makes the call fail (sqlx waits 30 s by default).
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A statement without an answer for so long has none. Longer than the server's own limits, which say more.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The same for the question whether a connection may be used.
-const PROBE_MAX: Duration = Duration::from_secs(1);
+pub(super) const PROBE_MAX: Duration = Duration::from_secs(1);
 
 /// A connection that is in use all the time is asked as often as this.
 pub(super) const KEEP_MAX: Duration = Duration::from_secs(1);
@@ -116,8 +117,12 @@ impl Shares {
 }
 
 /// Opens at most so many connections, and the first one now.
-pub(super) async fn pool(connect: &PgConnectOptions, connections_max: u32) -> Result<PgPool> {
-    let pool = shared_options(connections_max)
+pub(super) async fn pool(
+    connect: &PgConnectOptions,
+    connections_max: u32,
+    history: &History,
+) -> Result<PgPool> {
+    let pool = shared_options(connections_max, history)
         .connect_with(connect.clone())
         .await;
     match pool {
@@ -127,23 +132,32 @@ pub(super) async fn pool(connect: &PgConnectOptions, connections_max: u32) -> Re
 }
 
 /// The same, when the first one is needed.
-pub(super) fn lazy_pool(connect: &PgConnectOptions, connections_max: u32) -> PgPool {
-    shared_options(connections_max).connect_lazy_with(connect.clone())
+pub(super) fn lazy_pool(
+    connect: &PgConnectOptions,
+    connections_max: u32,
+    history: &History,
+) -> PgPool {
+    shared_options(connections_max, history).connect_lazy_with(connect.clone())
 }
 
-fn shared_options(connections_max: u32) -> PgPoolOptions {
-    pool_options(connections_max)
+fn shared_options(connections_max: u32, history: &History) -> PgPoolOptions {
+    let known = history.clone();
+    pool_options(connections_max, history)
         .max_lifetime(Duration::from_mins(10))
         .idle_timeout(Duration::from_mins(2))
-        .before_acquire(|connection, _| Box::pin(is_primary(connection)))
+        .before_acquire(move |connection, _| {
+            let is_whole = known.is_whole();
+            Box::pin(async move { Ok(is_whole && is_primary(connection).await?) })
+        })
 }
 
 /// A listener to this channel, on a connection of its own: it is given up as a whole, and nothing waits for it.
 pub(super) async fn listener(
     connect: &PgConnectOptions,
     channel: &str,
+    history: &History,
 ) -> sqlx::Result<PgListener> {
-    let pool = pool_options(1)
+    let pool = pool_options(1, history)
         .max_lifetime(None)
         .idle_timeout(None)
         .connect_lazy_with(connect.clone());
@@ -152,19 +166,20 @@ pub(super) async fn listener(
     Ok(listener)
 }
 
-fn pool_options(connections_max: u32) -> PgPoolOptions {
+fn pool_options(connections_max: u32, history: &History) -> PgPoolOptions {
+    let history = history.clone();
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // `is_primary` replaces the ping at the same price.
         .test_before_acquire(false)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
+            let history = history.clone();
             Box::pin(async move {
-                if is_primary(connection).await? {
-                    Ok(())
-                } else {
-                    Err(sqlx::Error::Configuration("it takes no writes".into()))
+                if !is_primary(&mut *connection).await? {
+                    return Err(sqlx::Error::Configuration("it takes no writes".into()));
                 }
+                history.check(connection).await
             })
         })
         // Before the driver asks, without a limit: what was dropped half-way may never end.

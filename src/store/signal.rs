@@ -21,15 +21,19 @@ use tokio::{
 
 use super::{
     Result,
-    dialect::{Columns as _, Dialect},
+    dialect::{Columns as _, Dialect, values},
+    history::{History, Known},
     kept::{Kept, Lent},
     postgres::{self, ANSWER_MAX},
-    sql::{Sql, statements},
+    sql::{Sql, statements, to_hash},
 };
 use crate::ledger::{Entry, EntryKind};
 
 statements! {
-    HEAD_AND_EPOCH = "SELECT ledger_head.sequence, store.epoch FROM ledger_head, store";
+    // With the last entry, and what is there by now of the one that was known as the last.
+    HEAD_AND_EPOCH = "SELECT ledger_head.sequence, store.epoch, \
+                      (SELECT hash FROM ledger WHERE ledger.sequence = ledger_head.sequence), \
+                      (SELECT hash FROM ledger WHERE ledger.sequence = $1) FROM ledger_head, store";
 }
 
 /// How often the head is read in case a notification was lost, or another process wrote to the file.
@@ -54,15 +58,17 @@ pub(super) struct Signal {
     sequence: Arc<AtomicI64>,
     /// The restore epoch: another replica's start may move it.
     epoch: Arc<AtomicI64>,
+    history: History,
     committed: broadcast::Sender<Arc<[Entry]>>,
 }
 
 impl Signal {
-    pub(super) fn new(sequence: i64, epoch: i64) -> Self {
+    pub(super) fn new(history: History, sequence: i64, epoch: i64) -> Self {
         Self {
             epoch: Arc::new(epoch.into()),
             head: Arc::new(watch::Sender::new(sequence)),
             sequence: Arc::new(sequence.into()),
+            history,
             committed: broadcast::Sender::new(COMMITTED_MAX),
         }
     }
@@ -80,13 +86,20 @@ impl Signal {
         self.epoch.load(Ordering::Relaxed)
     }
 
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
     pub(super) fn committed(&self) -> broadcast::Receiver<Arc<[Entry]>> {
         self.committed.subscribe()
     }
 
     /// The ledger moved by these entries, which are committed.
     pub(super) fn moved(&self, entries: &[Entry]) {
-        self.moved_to(entries.last().map_or(0, |entry| entry.sequence));
+        if let Some(last) = entries.last() {
+            self.history.learn(last.into());
+            self.moved_to(last.sequence);
+        }
         // Of other entries the database keeps more, which has to be read there.
         let is_whole = |it: &Entry| it.new.kind == EntryKind::Submitted;
         if self.committed.receiver_count() > 0 && entries.iter().all(is_whole) {
@@ -120,10 +133,26 @@ pub(super) fn poll<DB: Dialect>(sql: Sql<DB>) -> AbortHandle {
 }
 
 async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
-    if let Some(row) = sql.read(HEAD_AND_EPOCH, Vec::new()).await?.first() {
-        sql.signal.epoch.store(row.int(1)?, Ordering::Relaxed);
-        sql.signal.moved_to(row.int(0)?);
+    let history = &sql.signal.history;
+    let known = history.known();
+    let rows = sql
+        .read(HEAD_AND_EPOCH, values![known.map(|it| it.sequence)])
+        .await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    if let Some(known) = known
+        && !history.is_there(known, row.opt_bytes(3)?.as_deref())
+    {
+        return Ok(());
     }
+    let sequence = row.int(0)?;
+    sql.signal.epoch.store(row.int(1)?, Ordering::Relaxed);
+    if let Some(hash) = row.opt_bytes(2)? {
+        let hash = to_hash(hash)?;
+        history.learn(Known { sequence, hash });
+    }
+    sql.signal.moved_to(sequence);
     Ok(())
 }
 
@@ -167,7 +196,7 @@ fn is_news(payload: &str, signal: &Signal) -> bool {
 
 /// Hears when another replica has moved the head.
 pub(super) async fn listen(connect: &PgConnectOptions, sql: Sql<Postgres>) -> Result<AbortHandle> {
-    let mut listener = postgres::listener(connect, CHANNEL).await?;
+    let mut listener = postgres::listener(connect, CHANNEL, &sql.signal.history).await?;
     let connect = connect.clone();
     let task = async move {
         loop {
@@ -179,7 +208,7 @@ pub(super) async fn listen(connect: &PgConnectOptions, sql: Sql<Postgres>) -> Re
                 Err(_) => postgres::is_primary(&mut listener).await.unwrap_or(false),
             };
             if !hears {
-                match postgres::listener(&connect, CHANNEL).await {
+                match postgres::listener(&connect, CHANNEL, &sql.signal.history).await {
                     Ok(another) => listener = another,
                     Err(_) => tokio::time::sleep(POLL).await,
                 }
@@ -197,7 +226,7 @@ mod tests {
     /// Who waits for the head asks for it within the wait, and keeps nobody from moving it.
     #[test]
     fn the_number_is_there_for_who_holds_the_watch() {
-        let signal = Signal::new(1, 1);
+        let signal = Signal::new(History::default(), 1, 1);
         let (told, hears) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             signal.head.send_if_modified(|_| {
@@ -211,7 +240,7 @@ mod tests {
     /// A notification that came back, or was overtaken, tells nothing new; one that is no number may.
     #[test]
     fn what_is_known_is_no_news() {
-        let signal = Signal::new(7, 1);
+        let signal = Signal::new(History::default(), 7, 1);
         signal.moved_to(9);
         signal.moved_to(8);
         assert_eq!(signal.sequence(), 9);

@@ -14,7 +14,7 @@ use super::{
     dialect::{Columns, Dialect, Value},
     disclosed, erase, feed, foreseen,
     group::Queue,
-    intake, keys, ledger,
+    history, intake, keys, ledger,
     lookup::{self, Indexed},
     mirror, open, packed, privacy, repeat, reseal,
     residue::Residue,
@@ -55,7 +55,7 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) indexed: Indexed,
     /// The ledger's copy outside; none for a command that acts on no lead.
     pub(super) mirror: Option<Arc<Mirror>>,
-    /// Knows whether the disk failed to flush.
+    /// Knows whether the database cannot be trusted any more.
     pub(super) broken: Broken,
     /// Knows whether the disk has room.
     pub(super) room: Room,
@@ -127,6 +127,7 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         client::STATEMENTS,
         erase::STATEMENTS,
         feed::STATEMENTS,
+        history::STATEMENTS,
         keys::STATEMENTS,
         ledger::STATEMENTS,
         lookup::STATEMENTS,

@@ -28,6 +28,7 @@ mod exactly_once;
 mod export;
 mod export_receipts;
 mod failed_flush;
+mod failover;
 mod feed;
 mod foreseen;
 mod full_disk;

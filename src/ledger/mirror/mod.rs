@@ -41,6 +41,8 @@ use crate::durable;
 const FORMAT: u32 = 1;
 /// The file that says whose mirror it is.
 const IDENTITY: &str = "mirror.json";
+/// The file that says that a failover took from the database what this mirror has.
+const FAILOVER: &str = "failover";
 
 impl From<io::Error> for MirrorError {
     fn from(error: io::Error) -> Self {
@@ -270,6 +272,27 @@ impl Mirror {
         files::set_aside(&self.dir, &["ahead-"])?;
         *ahead = Ahead::open(&self.dir, &[])?;
         Ok(())
+    }
+
+    /// Notes that a failover took from the database what was committed: so the next start knows why the two disagree.
+    pub fn note_failover(&self) -> Result<(), MirrorError> {
+        let path = self.dir.join(FAILOVER);
+        File::create(&path)?;
+        Ok(durable::sync_name(&path)?)
+    }
+
+    /// Whether that was noted.
+    #[must_use]
+    pub fn saw_failover(&self) -> bool {
+        self.dir.join(FAILOVER).exists()
+    }
+
+    /// The two agree again.
+    pub fn forget_failover(&self) -> Result<(), MirrorError> {
+        match fs::remove_file(self.dir.join(FAILOVER)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it takes what it must take. After a failure it is tried again.

@@ -1,7 +1,7 @@
 //! What a restore leaves to be told: itself, what is lost, and to everybody that they must start again.
 
 use super::{
-    ADD_CONSUMERS, ADD_DELIVERIES, DISCLOSE, DISCLOSE_READABLE, DISCLOSE_RELEASED, LOST,
+    ADD_CONSUMERS, ADD_DELIVERIES, DISCLOSE, DISCLOSE_READABLE, DISCLOSE_RELEASED, IS_LOST, LOST,
     NEXT_EPOCH, Restoration, Result, START_AGAIN, StoreError,
 };
 use crate::{
@@ -11,7 +11,10 @@ use crate::{
         lifecycle::{Act, Event, Transition},
         retention::RetentionPolicy,
     },
-    ledger::{Entry, EntryKind, NewEntry, mirror::Line},
+    ledger::{
+        Entry, EntryKind, NewEntry,
+        mirror::{Line, Lines},
+    },
     store::{
         Candidate,
         act::new_entries,
@@ -51,6 +54,25 @@ impl<DB: Dialect> Restoration<DB> {
             self.tx.append(&entries, self.now).await?;
             self.done.lost += i64::try_from(entries.len()).unwrap_or(0);
         }
+    }
+
+    /// The same for leads of which only the mirror knows after an entry, from where on the database has other ones.
+    pub(super) async fn tell_displaced(&mut self, lines: Lines, agreed: i64) -> Result<()> {
+        let lost = Event::Erased(ErasureCause::Lost);
+        for line in lines {
+            let new = line?.entry.new;
+            let (EntryKind::Submitted, Some(id)) = (new.kind, new.lead_id) else {
+                continue;
+            };
+            if self.tx.fetch(IS_LOST, values![id.uuid()]).await?.is_empty() {
+                continue;
+            }
+            // Whoever was given it was given it after that entry.
+            let told = NewEntry::of(lost, NOBODY, id, agreed + 1);
+            self.tx.append(&[told], self.now).await?;
+            self.done.lost += 1;
+        }
+        Ok(())
     }
 
     /// Counts as given what was withheld and could be read when the backup was taken. Before anything is put back.

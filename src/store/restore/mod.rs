@@ -10,9 +10,9 @@
 //!   that no number is ever used twice and every checkpoint, receipt and idempotency key stays true; what those
 //!   entries did to leads is done again ([`replay`]); and what cannot be had back is told ([`aftermath`]).
 //! - Another replica has done that, and knew less than this mirror: the acts that only this one knows are done
-//!   again, as new entries.
-//! - They disagree and no restore explains it: refused, unless the operator says that the database is to be taken
-//!   as it is (`lead-intake mirror apply`); then as above.
+//!   again, as new entries, and leads that only this one knows are told to be lost.
+//! - They disagree and no restore explains it: refused, unless this replica saw a failover ([`super::history`]), or the
+//!   operator says that the database is to be taken as it is (`lead-intake mirror apply`); then as above.
 
 mod aftermath;
 mod judge;
@@ -58,6 +58,9 @@ statements! {
             AND NOT EXISTS (SELECT 1 FROM ledger AS tombstone \
                 WHERE tombstone.lead_id = submitted.lead_id AND tombstone.kind IN (7, 8)) \
             ORDER BY submitted.sequence LIMIT $3";
+    // The same of one whose submission's number is another entry's by now.
+    IS_LOST = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM lead WHERE lead.id = $1) \
+               AND NOT EXISTS (SELECT 1 FROM ledger WHERE ledger.lead_id = $1 AND ledger.kind IN (7, 8))";
     // By each restore since the backup, which did not know of them, and this one: no epoch comes twice.
     NEXT_EPOCH = "UPDATE store SET epoch = epoch + (SELECT COUNT(*) FROM ledger \
                   WHERE kind = 19 AND sequence > $1) WHERE id = 1";
@@ -162,6 +165,11 @@ async fn reconcile_once<DB: Dialect>(
     if is_restored {
         restoration.tell().await?;
         restoration.tell_lost().await?;
+        if is_forked {
+            restoration
+                .tell_displaced(mirror.lines(agreed)?, agreed)
+                .await?;
+        }
         restoration.apply_again(&again).await?;
         restoration.contest().await?;
         restoration.start_again().await?;

@@ -149,7 +149,7 @@ pub struct Replica {
     pub store: SharedStore,
     pub prover: Arc<SwitchedProver>,
     pub stop: CancellationToken,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<Ended>,
     tokens: Vec<(Role, String)>,
 }
 
@@ -317,8 +317,7 @@ impl World {
         let (api, admin) = server.addresses().unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        let serving =
-            tokio::spawn(async move { assert_eq!(server.run(stopping).await, Ended::Stopped) });
+        let serving = tokio::spawn(server.run(stopping));
         let tokens = self
             .tokens
             .iter()
@@ -423,7 +422,19 @@ impl Replica {
     /// Stops gently and waits until everything is closed.
     pub async fn stop(self) {
         self.stop.cancel();
-        self.serving.await.unwrap();
+        assert_eq!(self.serving.await.unwrap(), Ended::Stopped);
+    }
+
+    /// Whether it ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.serving.is_finished()
+    }
+
+    /// Waits until it ends because its database is not to be trusted. What its process would leave behind is let go of.
+    pub async fn broke(self) {
+        let ended = tokio::time::timeout(binary::PATIENCE, self.serving).await;
+        assert_eq!(ended.expect("it goes on").unwrap(), Ended::Broken);
+        self.store.close().await;
     }
 }
 
