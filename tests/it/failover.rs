@@ -75,7 +75,11 @@ async fn p2_a_failover_that_lost_something_ends_the_replica() {
     erase(&replica, "kari@example.no").await;
     let before = ledger(&replica).await;
     let standby = pair.fails_over().await;
-    let there = Instant::now();
+    let (there, broken) = (Instant::now(), replica.store.broken());
+    let noticed = tokio::spawn(async move {
+        broken.cancelled().await;
+        there.elapsed()
+    });
     way.leads_to(standby.address);
     // However long it takes, nobody is told of her.
     let asking = async {
@@ -93,7 +97,8 @@ async fn p2_a_failover_that_lost_something_ends_the_replica() {
     let ended = tokio::time::timeout(binary::PATIENCE, asking).await;
     ended.expect("it goes on");
     println!(
-        "P2: ended {:?} after the new primary was there",
+        "P2: noticed {:?} after the new primary was there, ended {:?}",
+        noticed.await.unwrap(),
         there.elapsed()
     );
     replica.broke().await;
