@@ -1,4 +1,4 @@
-//! How the ledger is written to; submissions on PostgreSQL have a shorter way ([`super::foreseen`]).
+//! How the ledger is written to; submissions have a shorter way ([`super::foreseen`]).
 //!
 //! Called last in a writing transaction, once: it locks the head's row until the commit, so that numbers
 //! become visible in order and without gaps, on SQLite and on PostgreSQL with any number of replicas. A plain

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use super::dialect::Value;
 
 /// Rows of the largest run on SQLite: 256. It takes 32,766 values in a statement.
-const SIZES: usize = 9;
+pub(super) const SIZES: usize = 9;
 
 /// A statement with a list of rows in it: `head VALUES (?, ?), (?, ?) tail`.
 pub(crate) struct Bulk {
@@ -167,6 +167,17 @@ impl Bulk {
             "{} SELECT given.* FROM {rows} AS given, {beside}",
             self.head
         )
+    }
+
+    /// A part of a larger statement for SQLite, which ends that one's transaction if it fails: a list of so many rows, of which
+    /// those whose first value is absent are none.
+    pub(super) fn values_part(&self, rows: usize) -> String {
+        let head = self
+            .head
+            .replacen("INSERT INTO", "INSERT OR ROLLBACK INTO", 1);
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let rows = vec![row; rows].join(", ");
+        format!("{head} SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL")
     }
 
     /// How many placeholders a row takes.

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::{
     bulk::{Bulk, ColumnType},
+    foreseen::{self, Foresight},
     migrations,
     open::SQLITE_BUSY_TIMEOUT,
     packed,
@@ -122,6 +123,13 @@ pub(crate) trait Dialect: Database<Row: Columns, Connection: Migrate> {
     /// The statements of a [`Bulk`] over these values, which are whole rows one after the other.
     fn bulk(bulk: &'static Bulk, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)>;
 
+    /// Ends a foreseen batch that failed half-way; `None`: none does.
+    const UNDO_FORESEEN: Option<&'static str>;
+
+    /// What is sent for a batch that foresees the head. It changes no row if the head is elsewhere, or fails for a value that must
+    /// not be absent.
+    fn foreseen(batch: Foresight) -> (&'static str, Vec<Value>);
+
     /// Runs a statement; gives the number of rows it changed.
     fn execute<'c>(
         connection: &'c mut Self::Connection,
@@ -194,7 +202,7 @@ fn nothing_to_clean(_: &mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>> {
 
 /// The driver's types differ, what is done with them does not: so the text of both bodies is one.
 macro_rules! dialect {
-    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:path, $bulk:path, $add_array:path, $cleans_up:literal, $entries_packed:path, $clean_up:path) => {
+    ($database:ty, $row:ty, $arguments:ty, $begin:literal, $keep_max:expr, $has_tail:literal, $answer_max:expr, $while_migrating:expr, $after_migrating:expr, $migrations:path, $bulk:path, $foreseen:path, $undo_foreseen:expr, $add_array:path, $cleans_up:literal, $entries_packed:path, $clean_up:path) => {
         impl Columns for $row {
             fn int(&self, column: usize) -> sqlx::Result<i64> {
                 self.try_get(column)
@@ -231,6 +239,7 @@ macro_rules! dialect {
             const AFTER_MIGRATING: &'static [&'static str] = $after_migrating;
             const CLEANS_UP: bool = $cleans_up;
             const ENTRIES_PACKED: &'static str = $entries_packed;
+            const UNDO_FORESEEN: Option<&'static str> = $undo_foreseen;
 
             fn migrator() -> &'static Migrator {
                 &$migrations
@@ -238,6 +247,10 @@ macro_rules! dialect {
 
             fn bulk(bulk: &'static Bulk, values: Vec<Value>) -> Vec<(&'static str, Vec<Value>)> {
                 $bulk(bulk, values)
+            }
+
+            fn foreseen(batch: Foresight) -> (&'static str, Vec<Value>) {
+                $foreseen(batch)
             }
 
             fn execute<'c>(
@@ -352,6 +365,8 @@ dialect!(
     &[],
     migrations::SQLITE,
     Bulk::runs,
+    foreseen::sqlite,
+    Some("ROLLBACK"),
     no_array,
     true,
     packed::SQLITE,
@@ -370,6 +385,8 @@ dialect!(
     &["RESET statement_timeout", "RESET lock_timeout"],
     migrations::POSTGRES,
     Bulk::arrays,
+    foreseen::postgres,
+    None,
     add_array,
     false,
     packed::POSTGRES,

@@ -208,6 +208,12 @@ impl StoreError {
             if error.is_unique_violation())
     }
 
+    /// Whether a value was absent that must not be.
+    pub(super) fn is_not_null_violation(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError(sqlx::Error::Database(error)))
+            if error.kind() == sqlx::error::ErrorKind::NotNullViolation)
+    }
+
     /// A call whose key was used while it was under way lost a race: tried again, it finds the other.
     pub(super) fn or_contended(self) -> Self {
         if self.is_unique_violation() {

@@ -24,7 +24,7 @@ use super::{
     sql::statements,
 };
 use crate::ledger::{
-    Entry, Hash,
+    Head,
     mirror::{Mirror, on_disk},
 };
 
@@ -35,25 +35,9 @@ statements! {
 /// The last entry that this replica knows to be committed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    last: Arc<Mutex<Option<Known>>>,
+    last: Arc<Mutex<Option<Head>>>,
     broken: Broken,
     failed_over: CancellationToken,
-}
-
-/// An entry that was committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) sequence: i64,
-    pub(super) hash: Hash,
-}
-
-impl From<&Entry> for Known {
-    fn from(entry: &Entry) -> Self {
-        Self {
-            sequence: entry.sequence,
-            hash: entry.hash,
-        }
-    }
 }
 
 impl History {
@@ -68,20 +52,20 @@ impl History {
     }
 
     /// An entry is committed. Writers may tell out of order.
-    pub(super) fn learn(&self, known: Known) {
+    pub(super) fn learn(&self, committed: Head) {
         let mut last = self.last();
-        if last.is_none_or(|last| last.sequence < known.sequence) {
-            *last = Some(known);
+        if last.is_none_or(|last| last.sequence < committed.sequence) {
+            *last = Some(committed);
         }
     }
 
     /// The last entry; none of a ledger that has none.
-    pub(super) fn known(&self) -> Option<Known> {
+    pub(super) fn known(&self) -> Option<Head> {
         *self.last()
     }
 
     /// Compares an entry with what the database has of it by now; gives whether that is still the same.
-    pub(super) fn is_there(&self, known: Known, found: Option<&[u8]>) -> bool {
+    pub(super) fn is_there(&self, known: Head, found: Option<&[u8]>) -> bool {
         let is_there = found == Some(&known.hash);
         if !is_there {
             self.broken.went_back(known.sequence);
@@ -119,7 +103,7 @@ impl History {
         tokio::spawn(task).abort_handle()
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<Known>> {
+    fn last(&self) -> MutexGuard<'_, Option<Head>> {
         // A panic while it is held leaves nothing half-done in it.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,10 +113,11 @@ impl History {
 mod tests {
     use super::*;
 
-    fn known(sequence: i64, byte: u8) -> Known {
-        Known {
+    fn head(sequence: i64) -> Head {
+        Head {
             sequence,
-            hash: [byte; 32],
+            hash: [u8::try_from(sequence).unwrap_or(0); 32],
+            at: 0,
         }
     }
 
@@ -141,10 +126,10 @@ mod tests {
     fn the_last_entry_is_the_one_with_the_highest_number() {
         let history = History::default();
         assert_eq!(history.known(), None);
-        for known in [known(3, 3), known(5, 5), known(4, 4)] {
-            history.learn(known);
+        for committed in [head(3), head(5), head(4)] {
+            history.learn(committed);
         }
-        assert_eq!(history.known(), Some(known(5, 5)));
+        assert_eq!(history.known(), Some(head(5)));
     }
 
     /// An entry that is gone, and one that is another by now, are both the end.
@@ -153,7 +138,7 @@ mod tests {
         for (found, is_there) in [(Some([5; 32]), true), (Some([6; 32]), false), (None, false)] {
             let history = History::default();
             let found = found.as_ref().map(<[u8; 32]>::as_slice);
-            assert_eq!(history.is_there(known(5, 5), found), is_there);
+            assert_eq!(history.is_there(head(5), found), is_there);
             assert_eq!(history.is_whole(), is_there);
         }
     }

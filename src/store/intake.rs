@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::from_micros,
     domain::{lead::LeadId, retention::RetentionPolicy},
-    ledger::{Entry, EntryKind, NewEntry},
+    ledger::{EntryKind, NewEntry},
     seal::SealedLead,
 };
 
@@ -218,44 +218,35 @@ impl<DB: Dialect> Sql<DB> {
         let Writer { kept, foreseen } = writer;
         if let Some(mut old) = kept.take()
             && (self.append_foreseen(&mut old, &batch, foreseen).await?
-                || self.insert_on(&mut old, &batch, foreseen).await?)
+                || self.insert_on(&mut old, &batch).await?)
         {
             kept.keep(old);
             return Ok(());
         }
         let mut new = Lent::of(&self.writer).await?;
-        let tx = self.begin_on(&mut new).await?;
-        self.write_leads(tx, &batch, foreseen).await?;
+        if !self.append_foreseen(&mut new, &batch, foreseen).await? {
+            let tx = self.begin_on(&mut new).await?;
+            self.write_leads(tx, &batch).await?;
+        }
         kept.keep(new);
         Ok(())
     }
 
     /// On a connection that was kept. It may have died: with nothing begun that is no error, and the answer is no.
-    async fn insert_on(
-        &self,
-        kept: &mut DB::Connection,
-        batch: &Batch<'_>,
-        foreseen: &Foreseen,
-    ) -> Result<bool> {
+    async fn insert_on(&self, kept: &mut DB::Connection, batch: &Batch<'_>) -> Result<bool> {
         let begun = timeout(DB::KEEP_MAX, self.begin_on(kept)).await;
         let Ok(Ok(tx)) = begun else {
             return Ok(false);
         };
-        self.write_leads(tx, batch, foreseen).await?;
+        self.write_leads(tx, batch).await?;
         Ok(true)
     }
 
-    async fn write_leads(
-        &self,
-        mut tx: Tx<'_, DB>,
-        batch: &Batch<'_>,
-        foreseen: &Foreseen,
-    ) -> Result<()> {
+    async fn write_leads(&self, mut tx: Tx<'_, DB>, batch: &Batch<'_>) -> Result<()> {
         tx.depends_on_ring(batch.ring);
         tx.execute_bulk(&INSERT_LEADS, batch.leads()).await?;
         let entries = tx.append(&batch.entries, self.clock.now()).await?;
         tx.commit().await?;
-        foreseen.learn(entries.last().map(Entry::head));
         self.signal.moved(&entries);
         Ok(())
     }

@@ -56,7 +56,7 @@ impl<DB: Dialect> Sql<DB> {
         let entries = entries.collect::<Result<Vec<Entry>>>()?;
         // Perhaps sooner than the head is looked at: what the mirror has is known.
         if let Some(last) = entries.last() {
-            self.signal.history().learn(last.into());
+            self.signal.history().learn(last.head());
         }
         let facts = self.request_facts(&entries).await?;
         let mut lines = Vec::with_capacity(entries.len());

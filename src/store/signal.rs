@@ -22,16 +22,16 @@ use tokio::{
 use super::{
     Result,
     dialect::{Columns as _, Dialect, values},
-    history::{History, Known},
+    history::History,
     kept::{Kept, Lent},
     postgres::{self, ANSWER_MAX},
     sql::{Sql, statements, to_hash},
 };
-use crate::ledger::{Entry, EntryKind};
+use crate::ledger::{Entry, EntryKind, Head};
 
 statements! {
     // With the last entry, and what is there by now of the one that was known as the last.
-    HEAD_AND_EPOCH = "SELECT ledger_head.sequence, store.epoch, \
+    HEAD_AND_EPOCH = "SELECT ledger_head.sequence, ledger_head.at, store.epoch, \
                       (SELECT hash FROM ledger WHERE ledger.sequence = ledger_head.sequence), \
                       (SELECT hash FROM ledger WHERE ledger.sequence = $1) FROM ledger_head, store";
 }
@@ -97,7 +97,7 @@ impl Signal {
     /// The ledger moved by these entries, which are committed.
     pub(super) fn moved(&self, entries: &[Entry]) {
         if let Some(last) = entries.last() {
-            self.history.learn(last.into());
+            self.history.learn(last.head());
             self.moved_to(last.sequence);
         }
         // Of other entries the database keeps more, which has to be read there.
@@ -142,15 +142,18 @@ async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
         return Ok(());
     };
     if let Some(known) = known
-        && !history.is_there(known, row.opt_bytes(3)?.as_deref())
+        && !history.is_there(known, row.opt_bytes(4)?.as_deref())
     {
         return Ok(());
     }
     let sequence = row.int(0)?;
-    sql.signal.epoch.store(row.int(1)?, Ordering::Relaxed);
-    if let Some(hash) = row.opt_bytes(2)? {
-        let hash = to_hash(hash)?;
-        history.learn(Known { sequence, hash });
+    sql.signal.epoch.store(row.int(2)?, Ordering::Relaxed);
+    if let Some(hash) = row.opt_bytes(3)? {
+        history.learn(Head {
+            sequence,
+            hash: to_hash(hash)?,
+            at: row.int(1)?,
+        });
     }
     sql.signal.moved_to(sequence);
     Ok(())

@@ -155,9 +155,15 @@ pub fn all_statements(arrays: bool) -> Vec<&'static str> {
         &restore::DELETE_LEADS,
     ];
     let of_one: Vec<&'static str> = if arrays {
-        vec![foreseen::append_foreseen(), packed::POSTGRES]
+        vec![foreseen::postgres_text(), packed::POSTGRES]
     } else {
-        [lookup::TAIL_STATEMENTS, &[packed::SQLITE]].concat()
+        // Without its transaction.
+        let foreseen: Vec<_> = foreseen::sqlite_text(1)
+            .split("; ")
+            .skip(1)
+            .take(3)
+            .collect();
+        [lookup::TAIL_STATEMENTS, &[packed::SQLITE], &foreseen].concat()
     };
     lists
         .into_iter()
