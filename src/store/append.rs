@@ -59,6 +59,7 @@ impl<DB: Dialect> Tx<'_, DB> {
             hash: to_hash(row.bytes(1)?)?,
             at: row.int(2)?,
         };
+        self.history.check_head(head.sequence)?;
         let previous = head.hash;
         let now = now.as_microsecond();
         let entries: Vec<Entry> = entries.iter().map(|new| head.append(*new, now)).collect();

@@ -4,13 +4,13 @@
 //! primary and lacks the newest entries, or somebody restores a backup in place. Who was erased by one of them would be shown
 //! again, and what is written next would take numbers that cursors, receipts and the mirror have from others. So a replica
 //! remembers the last entry it knows of (its hash covers all before it) and asks for it again: of each new session before that is
-//! used, since another server means new ones ([`super::postgres`]), and with each look at the head, for what was on its
-//! way when the session began ([`super::signal`]). If it is gone, the process ends as after a failed flush
+//! used, since another server means new ones ([`super::postgres`]); and for what was on its way when the session began, with each
+//! look at the head ([`super::signal`]) and whenever that is locked ([`super::append`]). If it is gone, the process ends as after a failed flush
 //! ([`super::broken`]), and its next start puts back what the database lost ([`super::restore`]).
 //!
 //! Of several replicas one may know nothing of what is lost, go on, and give its numbers away before the other is back, whose
-//! mirror then has another history than the database. A start refuses that if nothing explains it. What a new session
-//! found does: so it is noted in the mirror, and that start does the mirror's acts again by itself.
+//! mirror then has another history than the database. A start refuses that if nothing explains it. What a new session found does, or
+//! a head that is behind: so it is noted in the mirror, and that start does the mirror's acts again by itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Result, StoreError,
     broken::Broken,
     postgres::{PROBE_MAX, in_time},
     sql::statements,
@@ -71,6 +72,18 @@ impl History {
             self.broken.went_back(known.sequence);
         }
         is_there
+    }
+
+    /// Fails if the head, which is locked, is behind what was committed: whatever is appended would be written over it.
+    pub(super) fn check_head(&self, sequence: i64) -> Result<()> {
+        match self.known() {
+            Some(known) if known.sequence > sequence => {
+                self.broken.went_back(known.sequence);
+                self.failed_over.cancel();
+                Err(StoreError::Broken)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Fails on a session with a database that lacks what was committed.
@@ -130,6 +143,18 @@ mod tests {
             history.learn(committed);
         }
         assert_eq!(history.known(), Some(head(5)));
+    }
+
+    /// Nothing is appended to a head that is behind.
+    #[test]
+    fn a_head_never_goes_back() {
+        let history = History::default();
+        assert!(history.check_head(0).is_ok(), "nothing is known");
+        history.learn(head(5));
+        for (sequence, is_whole) in [(6, true), (5, true), (4, false)] {
+            assert_eq!(history.check_head(sequence).is_ok(), is_whole);
+            assert_eq!(history.is_whole(), is_whole);
+        }
     }
 
     /// An entry that is gone, and one that is another by now, are both the end.

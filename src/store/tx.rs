@@ -9,6 +9,7 @@ use super::{
     broken::Broken,
     bulk::Bulk,
     dialect::{Dialect, Value, in_time},
+    history::History,
     room::Room,
     sql::Sql,
 };
@@ -30,6 +31,8 @@ pub(super) struct Tx<'c, DB: Dialect> {
     pub(super) ahead: Option<WrittenAhead>,
     /// Hears of a failed flush.
     broken: Broken,
+    /// Knows what is committed.
+    pub(super) history: History,
     /// Hears of a full disk.
     pub(super) room: Room,
     /// Its span, if its call is traced.
@@ -54,6 +57,7 @@ impl<DB: Dialect> Sql<DB> {
         // Now, and not before the wait for the connection: what had it may have met the failure.
         self.broken.check()?;
         tx.broken = self.broken.clone();
+        tx.history = self.signal.history().clone();
         tx.room = self.room.clone();
         tx.mirror.clone_from(&self.mirror);
         Ok(tx)
@@ -80,6 +84,7 @@ impl<'c, DB: Dialect> Tx<'c, DB> {
             request: None,
             ahead: None,
             broken: Broken::default(),
+            history: History::default(),
             room: Room::default(),
         })
     }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use lead_intake::pb::{ChangeKind, EntryKind, FindSubjectRequest};
 
+use tonic::Code;
+
 use crate::{
     raw::Raw,
     rights,
@@ -192,6 +194,10 @@ on_both! {
             raw.execute(statement).await;
         }
         raw.close().await;
+        // At once, and not when it is noticed: nothing is written over what is missing.
+        let form = form("Per", "per@example.no");
+        let refused = replica.intake().submit_lead(form).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
         replica.broke().await;
         let replica = world.start().await;
         let after = ledger(&replica).await;
