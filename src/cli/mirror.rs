@@ -54,7 +54,7 @@ async fn status(args: &ConfigArgs) -> anyhow::Result<Verdict> {
     ))?;
     let is_behind = last > head;
     say(if is_behind {
-        "the database is behind its mirror: a backup was restored. Run serve before anything else: it applies again \
+        "the database is behind its mirror: a backup was restored, or a failover lost something. Run serve before anything else: it applies again \
          what was erased since. With several replicas, start the one whose mirror is longest first."
     } else {
         "the database has everything that the mirror has"

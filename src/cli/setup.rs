@@ -207,7 +207,7 @@ pub async fn open_to_record(config: &Config) -> anyhow::Result<SharedStore> {
     if mirrored > store.ledger_head().await?.sequence {
         store.close().await;
         bail!(
-            "{} is behind its mirror: a backup was restored. Start the service first; it puts back what is missing",
+            "{} is behind its mirror: a backup was restored, or a failover lost something. Start the service first; it puts back what is missing",
             config.database
         );
     }

@@ -42,11 +42,6 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Whether nothing was missing, as far as is known.
-    pub(super) fn is_whole(&self) -> bool {
-        self.broken.check().is_ok()
-    }
-
     /// What hears of a database that lost an entry.
     pub(super) fn broken(&self) -> Broken {
         self.broken.clone()
@@ -153,7 +148,7 @@ mod tests {
         history.learn(head(5));
         for (sequence, is_whole) in [(6, true), (5, true), (4, false)] {
             assert_eq!(history.check_head(sequence).is_ok(), is_whole);
-            assert_eq!(history.is_whole(), is_whole);
+            assert_eq!(history.broken().check().is_ok(), is_whole);
         }
     }
 
@@ -164,7 +159,7 @@ mod tests {
             let history = History::default();
             let found = found.as_ref().map(<[u8; 32]>::as_slice);
             assert_eq!(history.is_there(head(5), found), is_there);
-            assert_eq!(history.is_whole(), is_there);
+            assert_eq!(history.broken().check().is_ok(), is_there);
         }
     }
 }

@@ -141,14 +141,10 @@ pub(super) fn lazy_pool(
 }
 
 fn shared_options(connections_max: u32, history: &History) -> PgPoolOptions {
-    let known = history.clone();
     pool_options(connections_max, history)
         .max_lifetime(Duration::from_mins(10))
         .idle_timeout(Duration::from_mins(2))
-        .before_acquire(move |connection, _| {
-            let is_whole = known.is_whole();
-            Box::pin(async move { Ok(is_whole && is_primary(connection).await?) })
-        })
+        .before_acquire(|connection, _| Box::pin(is_primary(connection)))
 }
 
 /// A listener to this channel, on a connection of its own: it is given up as a whole, and nothing waits for it.

@@ -90,6 +90,8 @@ impl<DB: Dialect> Sql<DB> {
     /// Runs one statement on a connection that only reads: one snapshot on both databases.
     pub(super) async fn read(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<DB::Row>> {
         let mut connection = self.reader.acquire().await?;
+        // What a database went back to may be what somebody was erased from since.
+        self.broken.check()?;
         Ok(DB::fetch(&mut connection, sql, values).await?)
     }
 

@@ -10,7 +10,7 @@ use tonic::Code;
 use crate::{
     raw::Raw,
     rights,
-    steps::{erase, heard, ledger, pull_all, submit_mail, submit_until_stored, verify},
+    steps::{erase, heard, ledger, pull, pull_all, submit_mail, submit_until_stored, verify},
     support::{cluster::Cluster, deaf_proxy::DeafProxy, *},
 };
 
@@ -177,35 +177,51 @@ on_both! {
     /// A backup that somebody restores under a running service ends it within a second or two, and not only a failover: its next
     /// start puts back what is missing.
     async fn a_ledger_that_goes_back_ends_the_replica(backend: Backend) {
-        let world = World::new(backend).await;
-        let replica = world.start().await;
-        submit_mail(&replica, "kari@example.no").await;
-        let lost = submit_mail(&replica, "ola@example.no").await;
-        let before = ledger(&replica).await;
-        let mut raw = Raw::open(&world).await;
-        for statement in [
-            "BEGIN",
-            "DELETE FROM lead WHERE id = (SELECT lead_id FROM ledger ORDER BY sequence DESC LIMIT 1)",
-            "DELETE FROM ledger WHERE sequence = (SELECT sequence FROM ledger_head)",
-            "UPDATE ledger_head SET sequence = sequence - 1, hash = \
-             (SELECT hash FROM ledger ORDER BY sequence DESC LIMIT 1)",
-            "COMMIT",
-        ] {
-            raw.execute(statement).await;
+        for is_written_to in [false, true] {
+            goes_back(backend, is_written_to).await;
         }
-        raw.close().await;
+    }
+}
+
+async fn goes_back(backend: Backend, is_written_to: bool) {
+    let world = World::new(backend).await;
+    let replica = world.start().await;
+    submit_mail(&replica, "kari@example.no").await;
+    let lost = submit_mail(&replica, "ola@example.no").await;
+    let cursor = pull(&mut replica.crm(), "", 1).await.unwrap().next_cursor;
+    pull(&mut replica.crm(), &cursor, 0).await.unwrap();
+    let before = ledger(&replica).await;
+    let mut raw = Raw::open(&world).await;
+    for statement in [
+        "BEGIN",
+        "DELETE FROM lead WHERE id = (SELECT lead_id FROM ledger ORDER BY sequence DESC LIMIT 1)",
+        "DELETE FROM ledger WHERE sequence = (SELECT sequence FROM ledger_head)",
+        "UPDATE ledger_head SET sequence = sequence - 1, hash = \
+             (SELECT hash FROM ledger ORDER BY sequence DESC LIMIT 1)",
+        "COMMIT",
+    ] {
+        raw.execute(statement).await;
+    }
+    raw.close().await;
+    if is_written_to {
         // At once, and not when it is noticed: nothing is written over what is missing.
         let form = form("Per", "per@example.no");
         let refused = replica.intake().submit_lead(form).await;
         assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
-        replica.broke().await;
-        let replica = world.start().await;
-        let after = ledger(&replica).await;
-        assert_eq!(after[..before.len()], before);
-        let (changes, _) = pull_all(&mut replica.crm(), "", 0).await;
-        let told = changes.last().map(heard);
-        assert_eq!(told, Some((ChangeKind::Erased, &*lost)));
-        verify(&replica).await;
-        replica.stop().await;
     }
+    let broken = replica.store.broken();
+    let noticed = tokio::time::timeout(binary::PATIENCE, broken.cancelled()).await;
+    noticed.expect("it goes on");
+    // Given once, it would be given again without a trace.
+    let given_again = pull(&mut replica.crm(), &cursor, 0).await;
+    assert_eq!(given_again.unwrap_err().code(), Code::Unavailable);
+    replica.broke().await;
+    let replica = world.start().await;
+    let after = ledger(&replica).await;
+    assert_eq!(after[..before.len()], before);
+    let (changes, _) = pull_all(&mut replica.crm(), "", 0).await;
+    let told = changes.last().map(heard);
+    assert_eq!(told, Some((ChangeKind::Erased, &*lost)));
+    verify(&replica).await;
+    replica.stop().await;
 }

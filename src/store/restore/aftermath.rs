@@ -28,15 +28,33 @@ const PAGE: i64 = 500;
 const NOBODY: i64 = 0;
 
 impl<DB: Dialect> Restoration<DB> {
+    /// Tells everything, in the order in which it must stand. `displaced`: what the mirror has after an entry from where on the
+    /// database has other ones.
+    pub(super) async fn tell_all(
+        &mut self,
+        displaced: Option<Lines>,
+        agreed: i64,
+        again: &[Line],
+    ) -> Result<()> {
+        self.tell().await?;
+        self.tell_lost().await?;
+        if let Some(lines) = displaced {
+            self.tell_displaced(lines, agreed).await?;
+        }
+        self.apply_again(again).await?;
+        self.contest().await?;
+        self.start_again().await
+    }
+
     /// Records the restore: the first entry that is not from before it.
-    pub(super) async fn tell(&mut self) -> Result<()> {
+    async fn tell(&mut self) -> Result<()> {
         let restored = NewEntry::new(EntryKind::Restored, NOBODY).detail(self.done.from);
         self.tx.append(&[restored], self.now).await.map(|_| ())
     }
 
     /// Writes a tombstone for each lead whose data is lost. What happened to it since the backup cannot be had
     /// back, nor can the person's rights be answered for it: whoever has a copy must let go of it.
-    pub(super) async fn tell_lost(&mut self) -> Result<()> {
+    async fn tell_lost(&mut self) -> Result<()> {
         let mut after = self.done.from;
         loop {
             let range = values![after, self.head.sequence, PAGE];
@@ -57,7 +75,7 @@ impl<DB: Dialect> Restoration<DB> {
     }
 
     /// The same for leads of which only the mirror knows after an entry, from where on the database has other ones.
-    pub(super) async fn tell_displaced(&mut self, lines: Lines, agreed: i64) -> Result<()> {
+    async fn tell_displaced(&mut self, lines: Lines, agreed: i64) -> Result<()> {
         let lost = Event::Erased(ErasureCause::Lost);
         for line in lines {
             let new = line?.entry.new;
@@ -82,7 +100,7 @@ impl<DB: Dialect> Restoration<DB> {
     }
 
     /// Does acts again whose numbers are taken by now: what still ends or limits something.
-    pub(super) async fn apply_again(&mut self, lines: &[Line]) -> Result<()> {
+    async fn apply_again(&mut self, lines: &[Line]) -> Result<()> {
         for Line { entry, .. } in lines {
             let (Some(id), Some(event)) = (entry.new.lead_id, entry.new.event()) else {
                 continue;
@@ -104,7 +122,7 @@ impl<DB: Dialect> Restoration<DB> {
     }
 
     /// Restricts each lead whose correction is lost: what it says is known to be wrong (Art. 18(1)(a)).
-    pub(super) async fn contest(&mut self) -> Result<()> {
+    async fn contest(&mut self) -> Result<()> {
         for id in std::mem::take(&mut self.contested) {
             let Some(candidate) = self.tx.lead(id).await? else {
                 continue;
@@ -122,7 +140,7 @@ impl<DB: Dialect> Restoration<DB> {
     }
 
     /// Makes every cursor expire, and counts everything as given that may have been given since the backup.
-    pub(super) async fn start_again(&mut self) -> Result<()> {
+    async fn start_again(&mut self) -> Result<()> {
         self.tx.execute(NEXT_EPOCH, values![self.done.from]).await?;
         self.tx.execute(ADD_CONSUMERS, Vec::new()).await?;
         let (upto, snapshot) = (self.head.sequence, self.done.from);

@@ -101,6 +101,20 @@ struct Restored {
     contested: i64,
 }
 
+impl Restored {
+    fn log(&self, acts_again: usize) {
+        tracing::warn!(
+            from = self.from,
+            put_back = self.put_back,
+            erased_again = self.erased,
+            lost = self.lost,
+            contested = self.contested,
+            acts_again,
+            "the database was behind its mirror: a backup was restored or a failover lost something, and what was erased since is erased again"
+        );
+    }
+}
+
 /// A restore, or a completion, under way.
 struct Restoration<DB: Dialect> {
     tx: Tx<'static, DB>,
@@ -163,16 +177,8 @@ async fn reconcile_once<DB: Dialect>(
     restoration.put_back(&completed).await?;
     restoration.move_head().await?;
     if is_restored {
-        restoration.tell().await?;
-        restoration.tell_lost().await?;
-        if is_forked {
-            restoration
-                .tell_displaced(mirror.lines(agreed)?, agreed)
-                .await?;
-        }
-        restoration.apply_again(&again).await?;
-        restoration.contest().await?;
-        restoration.start_again().await?;
+        let displaced = is_forked.then(|| mirror.lines(agreed)).transpose()?;
+        restoration.tell_all(displaced, agreed, &again).await?;
     }
     let done = restoration.done;
     restoration.tx.commit().await?;
@@ -182,15 +188,7 @@ async fn reconcile_once<DB: Dialect>(
         mirror.set_aside_ahead()?;
     }
     if is_restored {
-        tracing::warn!(
-            from = done.from,
-            put_back = done.put_back,
-            erased_again = done.erased,
-            lost = done.lost,
-            contested = done.contested,
-            acts_again = again.len(),
-            "the database was behind its mirror: a backup was restored, and what was erased since is erased again"
-        );
+        done.log(again.len());
     } else {
         tracing::warn!(
             entries = completed.len(),
