@@ -132,7 +132,7 @@ impl LeadStream {
     }
 
     async fn send(&self, page: FeedPage) -> End {
-        let (changes, next_cursor) = self.crm.changes(page)?;
+        let (changes, next_cursor) = self.crm.changes(page).await?;
         let message = pb::StreamLeadsResponse {
             changes,
             next_cursor,
