@@ -157,10 +157,10 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .pragma("mmap_size", "0")
         .pragma("trusted_schema", "OFF")
         .pragma("cell_size_check", "ON")
-        .pragma("cache_size", "-16384")
         .disable_statement_logging();
     let write = connect
         .clone()
+        .pragma("cache_size", "-16384")
         .create_if_missing(options.migrate)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
@@ -195,7 +195,13 @@ async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, Sq
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .connect_lazy_with(connect.read_only(true).row_buffer_size(ROWS_READ));
+        .connect_lazy_with(
+            connect
+                .read_only(true)
+                // What reads much is a feed, and it comes to a page of the file once.
+                .pragma("cache_size", "-4096")
+                .row_buffer_size(ROWS_READ),
+        );
     Ok((writer, reader))
 }
 
