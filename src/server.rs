@@ -302,6 +302,7 @@ fn ledger(parts: &Parts, proofs: &Proofs, exporter: &Exporter, stop: &Cancellati
         store: parts.store.clone(),
         proofs: proofs.clone(),
         mirror: mirror.map(|mirror| mirror.dir().to_owned()),
+        turn: Arc::default(),
     };
     Ledger::new(
         evidence,

@@ -71,6 +71,16 @@ async fn end_of(mut messages: Messages) -> (Code, String) {
     end.expect("it goes on")
 }
 
+/// Reads a stream to its end, which is a result.
+async fn result_of(messages: &mut Messages) -> VerifyLedgerResponse {
+    loop {
+        let message = next(messages).await.unwrap();
+        if let Some(result) = message.expect("no result").result {
+            return result;
+        }
+    }
+}
+
 /// A server with some leads and a mirror that is read as slowly as the test likes.
 async fn held(world: &World, limits: Limits) -> (Replica, SlowMirror, VerifyLedgerResponse) {
     let replica = world.start_with(|parts| Parts { limits, ..parts }).await;
@@ -222,13 +232,29 @@ on_both! {
         slow.is_left().await;
         slow.restore();
         let mut messages = eventually(async || open(&mut auditor).await.ok()).await;
-        let last = loop {
-            let message = next(&mut messages).await.unwrap();
-            if let Some(result) = message.expect("no result").result {
-                break result;
-            }
-        };
-        assert_eq!(last, expected);
+        assert_eq!(result_of(&mut messages).await, expected);
+        replica.stop().await;
+    }
+
+    /// One verification at a time: the next one waits for it, says meanwhile that it is at the beginning, and begins then.
+    async fn a_verification_waits_for_the_one_before(backend: Backend) {
+        let world = World::new(backend).await;
+        let (replica, mut slow, expected) = held(&world, Limits::default()).await;
+        let mut auditor = replica.ledger();
+        let mut first = open(&mut auditor).await.unwrap();
+        slow.is_read().await;
+        let mut second = open(&mut auditor).await.unwrap();
+        slow.give(2);
+        assert_eq!(told(&mut first, 2).await.entries_total, expected.head_sequence);
+        assert_eq!(told(&mut second, 0).await.entries_total, expected.head_sequence);
+        slow.give_all();
+        assert_eq!(result_of(&mut first).await, expected);
+        slow.begin_again();
+        slow.is_read().await;
+        told(&mut second, 0).await;
+        slow.give_all();
+        assert_eq!(result_of(&mut second).await, expected);
+        slow.restore();
         replica.stop().await;
     }
 

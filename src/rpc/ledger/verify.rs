@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use data_encoding::HEXLOWER;
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::{
+        Mutex, MutexGuard,
+        mpsc::{self, error::TrySendError},
+    },
     time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,14 +41,17 @@ pub struct Evidence {
     pub proofs: Proofs,
     /// The directory of its mirror.
     pub mirror: Option<PathBuf>,
+    /// Held by who verifies.
+    pub turn: Arc<Mutex<()>>,
 }
 
 impl Evidence {
-    /// Verifies the ledger.
+    /// Verifies the ledger, when nobody else does.
     pub(super) async fn verify(
         &self,
         progress: &Arc<Progress>,
     ) -> Result<VerifyLedgerResponse, Status> {
+        let _turn = self.turn(progress).await?;
         let head = self.store.ledger_head().await?.sequence;
         let against = Against {
             mirror: self.mirror.clone(),
@@ -66,6 +72,17 @@ impl Evidence {
                 .first()
                 .map_or(0, |it| i64::try_from(it.size).unwrap_or(i64::MAX)),
         })
+    }
+
+    /// Waits for those who came before. Each reads all there is: side by side none of them is done sooner, and everybody else
+    /// is slower for longer.
+    async fn turn(&self, progress: &Progress) -> Result<MutexGuard<'_, ()>, Status> {
+        if let Ok(turn) = self.turn.try_lock() {
+            return Ok(turn);
+        }
+        // A stream is not silent while it waits.
+        progress.begin(self.store.ledger_head().await?.sequence);
+        Ok(self.turn.lock().await)
     }
 }
 

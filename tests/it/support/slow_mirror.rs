@@ -14,8 +14,9 @@ use super::{entries_file, eventually};
 
 /// The mirror, for as long as nothing is written to it.
 pub struct SlowMirror {
-    /// The file as it was, the pipe in its place, and the file with its last line.
+    /// The file as it was, how much of it is before its last line, the pipe in its place, and the file with that line.
     whole: Vec<u8>,
+    before: usize,
     path: PathBuf,
     last: PathBuf,
     /// The writing end, once somebody reads.
@@ -37,13 +38,15 @@ impl SlowMirror {
         let path = entries_file(mirror);
         let whole = fs::read(&path).unwrap();
         let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
-        let (end, before) = lines.split_last().unwrap();
+        let end = *lines.last().unwrap();
+        let before = whole.len() - end.len();
         let last = mirror.join(format!("entries-{:020}.jsonl", lines.len()));
         fs::write(&last, end).unwrap();
         fs::remove_file(&path).unwrap();
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         Self {
-            left: before.concat(),
+            left: whole[..before].to_vec(),
+            before,
             whole,
             path,
             last,
@@ -84,6 +87,11 @@ impl SlowMirror {
     pub fn give_all(&mut self) {
         assert!(self.give_bytes(self.left.len()), "nobody reads any more");
         self.pipe = None;
+    }
+
+    /// Has all of it to give again, to who reads next.
+    pub fn begin_again(&mut self) {
+        self.left = self.whole[..self.before].to_vec();
     }
 
     /// Waits until nobody reads any more. An entry is given, so that who reads looks up; what follows it, bit by bit, is
