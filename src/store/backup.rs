@@ -15,8 +15,9 @@ use super::{
     Result, StoreError,
     dialect::{Columns as _, Dialect as _, values},
     ledger::HEAD_ROW,
-    open::{SQLITE_BUSY_TIMEOUT, STORE_ROW, migration_error},
+    open::{STORE_ROW, migration_error},
     sql::to_hash,
+    sqlite::SQLITE_BUSY_TIMEOUT,
 };
 use crate::ledger::{Head, genesis};
 

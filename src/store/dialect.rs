@@ -20,10 +20,9 @@ use uuid::Uuid;
 use super::{
     bulk::{Bulk, ColumnType},
     foreseen::{self, Foresight},
-    migrations,
-    open::SQLITE_BUSY_TIMEOUT,
-    packed,
+    migrations, packed,
     postgres::{self, ANSWER_MAX},
+    sqlite::SQLITE_BUSY_TIMEOUT,
 };
 
 /// A value for a placeholder. `Debug` prints none of it.

@@ -45,6 +45,7 @@ mod rotation;
 mod signal;
 mod signing;
 mod sql;
+mod sqlite;
 mod standing;
 mod statistics;
 mod sweep;

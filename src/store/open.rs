@@ -1,18 +1,14 @@
 //! Opening a store: connections, migrations, identity.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use sqlx::{
-    ConnectOptions as _, Connection as _, Pool, SqlitePool,
-    migrate::MigrateError,
-    sqlite::{
-        SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
-        SqliteSynchronous,
-    },
-};
+use sqlx::{Pool, migrate::MigrateError};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -24,13 +20,13 @@ use super::{
     group::Queue,
     history::History,
     lookup::Indexed,
-    postgres::{self, ACQUIRE_TIMEOUT, Shares},
-    refused,
+    postgres::{self, Shares},
     residue::Residue,
     restore,
     room::Room,
     signal::{self, Signal},
     sql::{Sql, SqlStore, statements},
+    sqlite::{self, Connections},
     tx::Tx,
 };
 use crate::{
@@ -56,15 +52,6 @@ statements! {
 
 /// Reads the store's identity and its epoch.
 pub(super) const STORE_ROW: &str = STORE;
-
-/// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
-const SQLITE_MIN: i32 = 3_051_003;
-/// How long SQLite waits for another process that writes.
-pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Rows that SQLite's thread reads without waiting for who takes them: a page of the feed. With fewer the two wake each
-/// other for every few rows.
-const ROWS_READ: usize = 1024;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -105,8 +92,12 @@ pub async fn open(options: OpenOptions) -> Result<SharedStore> {
     }
 }
 
-async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> {
-    let (writer, reader) = sqlite(path, &options).await?;
+async fn on_sqlite(path: &Path, options: OpenOptions) -> Result<SharedStore> {
+    let Connections {
+        writer,
+        reader,
+        copier,
+    } = sqlite::connections(path, options.migrate).await?;
     let room = match &options.mirror {
         Some(_) => Room::watch(path, options.ballast),
         None => Room::default(),
@@ -116,6 +107,7 @@ async fn on_sqlite(path: &PathBuf, options: OpenOptions) -> Result<SharedStore> 
     }
     let mut sql = prepare(writer, reader, options, History::default()).await?;
     sql.room = room;
+    sql.copier = Some(copier);
     let background = vec![signal::poll(sql.clone())];
     Ok(Arc::new(SqlStore {
         queue: Queue::start(&sql),
@@ -147,73 +139,6 @@ async fn on_postgres(url: &str, options: OpenOptions) -> Result<SharedStore> {
         sql,
         background,
     }))
-}
-
-async fn sqlite(path: &PathBuf, options: &OpenOptions) -> Result<(SqlitePool, SqlitePool)> {
-    let connect = SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(SQLITE_BUSY_TIMEOUT)
-        .pragma("temp_store", "MEMORY")
-        .pragma("mmap_size", "0")
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
-        .disable_statement_logging();
-    let write = connect
-        .clone()
-        .pragma("cache_size", "-16384")
-        .create_if_missing(options.migrate)
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
-        .journal_mode(SqliteJournalMode::Wal)
-        // An acknowledged lead survives a power cut; NORMAL would not promise that in WAL mode.
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("secure_delete", "ON")
-        .pragma("journal_size_limit", "8388608")
-        // 8 MiB, as the limit: a page that many batches touch is then copied once for all of them.
-        .pragma("wal_autocheckpoint", "2000");
-    check_sqlite_version()?;
-    // One connection for as long as the store is open: it never times out and needs no test.
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(Duration::from_secs(10))
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        // SQLite takes a transaction back by itself when the disk refuses its writes; the driver does not hear of it, and
-        // would never begin another one on that connection.
-        .before_acquire(|connection, _| {
-            Box::pin(async move { Ok(!connection.is_in_transaction()) })
-        })
-        .connect_with(write)
-        .await
-        .map_err(refused::sqlite)?;
-    let readers = std::thread::available_parallelism()
-        .map_or(2, std::num::NonZero::get)
-        .max(2);
-    let reader = SqlitePoolOptions::new()
-        .max_connections(u32::try_from(readers).unwrap_or(2))
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .connect_lazy_with(
-            connect
-                .read_only(true)
-                // What reads much is a feed, and it comes to a page of the file once.
-                .pragma("cache_size", "-4096")
-                .row_buffer_size(ROWS_READ),
-        );
-    Ok((writer, reader))
-}
-
-/// Refuses a SQLite library older than the one this program is built with.
-fn check_sqlite_version() -> Result<()> {
-    let version = libsqlite3_sys::SQLITE_VERSION_NUMBER;
-    if version < SQLITE_MIN {
-        return Err(StoreError::Setting(format!(
-            "SQLite {version} is older than {SQLITE_MIN}"
-        )));
-    }
-    Ok(())
 }
 
 /// Migrates, and reads or makes the store's identity.
@@ -250,6 +175,7 @@ async fn prepare<DB: Dialect>(
     Ok(Sql {
         writer,
         reader,
+        copier: None,
         broken: history.broken(),
         signal: Signal::new(history, head, epoch),
         residue: Residue::default(),
@@ -378,6 +304,9 @@ impl<DB: Dialect> AdminStore for SqlStore<DB> {
         }
         let closed = async {
             for sql in [&self.sql, &self.owed, &self.vital] {
+                if let Some(copier) = &sql.copier {
+                    copier.close().await;
+                }
                 sql.reader.close().await;
                 sql.writer.close().await;
             }

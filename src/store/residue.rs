@@ -21,6 +21,8 @@ use super::{
     tx::watch,
 };
 
+const COPY_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
 /// What became of the bytes that an erasure left in the database's files. The numbers are the contract's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CleanUp {
@@ -59,6 +61,7 @@ impl Residue {
 impl<DB: Dialect> Sql<DB> {
     /// Removes what was left until now; `false`: not all of it yet.
     pub(super) async fn clean_up(&self) -> Result<bool> {
+        self.copy_log().await?;
         let mut connection = self.writer.acquire().await?;
         // On the connection that writes nothing is under way: what is numbered is committed.
         let rows = DB::fetch(&mut connection, HEAD_ROW, Vec::new()).await?;
@@ -70,6 +73,20 @@ impl<DB: Dialect> Sql<DB> {
             self.residue.0.removed_to.fetch_max(head, Ordering::Relaxed);
         }
         Ok(is_done)
+    }
+
+    /// Copies the log into the file while others write: what came since is little, and all that keeps them waiting.
+    async fn copy_log(&self) -> Result<()> {
+        let Some(copier) = &self.copier else {
+            return Ok(());
+        };
+        // Without it the one that writes copies all of it.
+        let Ok(mut connection) = copier.acquire().await else {
+            return Ok(());
+        };
+        self.broken.check()?;
+        let done = DB::execute(&mut connection, COPY_LOG, Vec::new()).await;
+        watch(&self.broken, &self.room, done).map(|_| ())
     }
 
     /// What became of what the acts up to this entry left.

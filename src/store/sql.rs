@@ -47,6 +47,8 @@ pub(super) struct Sql<DB: Dialect> {
     pub(super) writer: Pool<DB>,
     /// Connections that only read; on PostgreSQL the same.
     pub(super) reader: Pool<DB>,
+    /// On SQLite: the connection that copies the log into the file beside the one that writes.
+    pub(super) copier: Option<Pool<DB>>,
     /// Tells the ledger's last number.
     pub(super) signal: Signal,
     /// Knows what deletions left in the files.
@@ -68,6 +70,7 @@ impl<DB: Dialect> Clone for Sql<DB> {
         Self {
             writer: self.writer.clone(),
             reader: self.reader.clone(),
+            copier: self.copier.clone(),
             signal: self.signal.clone(),
             residue: self.residue.clone(),
             indexed: self.indexed.clone(),
