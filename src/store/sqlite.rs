@@ -12,7 +12,8 @@ use sqlx::{
 
 use super::{Result, StoreError, postgres::ACQUIRE_TIMEOUT, refused};
 
-/// The oldest SQLite that is known not to lose a write-ahead log on reset (3.51.3).
+/// The oldest SQLite that is known not to lose what is in a write-ahead log when one connection writes just as another copies
+/// it (3.51.3, "WAL-reset bug").
 const SQLITE_MIN: i32 = 3_051_003;
 /// How long SQLite waits for another process that writes.
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);

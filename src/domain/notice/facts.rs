@@ -1,7 +1,7 @@
 //! The facts of a notice, one field per fact of Art. 13(1) and (2).
 //!
 //! A fact that a version does not state is `None` or empty; it is never filled with a default, so that
-//! [`lint`](super::lint) can tell a gap. Unknown keys are errors: a misspelt key must not become a gap.
+//! [`lint`](fn@super::lint) can tell a gap. Unknown keys are errors: a misspelt key must not become a gap.
 
 use serde::Deserialize;
 

@@ -8,7 +8,7 @@
 //! The rule: a released version is never edited, because its text and hash are evidence. To add one,
 //! write `notices/<version>/{nb,en}.toml`, append it to `SHIPPED` in `registry.rs` and pin its hashes
 //! in `tests/text.rs`. [`NoticeRegistry::shipped`] refuses versions that are out of order and
-//! languages that promise different things; [`lint`] says what Art. 13 still misses.
+//! languages that promise different things; [`fn@lint`] says what Art. 13 still misses.
 
 mod controller;
 mod facts;
