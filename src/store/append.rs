@@ -48,6 +48,9 @@ impl<DB: Dialect> Tx<'_, DB> {
             self.room.check()?;
         }
         let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+        // Before it asks: of an answer that comes late, as to a process that was stopped, the lock may be lost by then, and
+        // others have gone on from there.
+        let known = self.history.known();
         let rows = self.fetch(LOCK_HEAD, values![count]).await?;
         let row = rows
             .first()
@@ -59,7 +62,7 @@ impl<DB: Dialect> Tx<'_, DB> {
             hash: to_hash(row.bytes(1)?)?,
             at: row.int(2)?,
         };
-        self.history.check_head(head.sequence)?;
+        self.history.check_head(known, head)?;
         let previous = head.hash;
         let now = now.as_microsecond();
         let entries: Vec<Entry> = entries.iter().map(|new| head.append(*new, now)).collect();

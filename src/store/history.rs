@@ -69,16 +69,19 @@ impl History {
         is_there
     }
 
-    /// Fails if the head, which is locked, is behind what was committed: whatever is appended would be written over it.
-    pub(super) fn check_head(&self, sequence: i64) -> Result<()> {
-        match self.known() {
-            Some(known) if known.sequence > sequence => {
-                self.broken.went_back(known.sequence);
-                self.failed_over.cancel();
-                Err(StoreError::Broken)
-            }
-            _ => Ok(()),
+    /// Fails if the head, as it was locked, is behind what was known to be committed before that, or another: whatever is
+    /// appended would be written over it.
+    pub(super) fn check_head(&self, known: Option<Head>, locked: Head) -> Result<()> {
+        let Some(known) = known else {
+            return Ok(());
+        };
+        let is_after = known.sequence < locked.sequence;
+        if is_after || known.sequence == locked.sequence && known.hash == locked.hash {
+            return Ok(());
         }
+        self.broken.went_back(known.sequence);
+        self.failed_over.cancel();
+        Err(StoreError::Broken)
     }
 
     /// Fails on a session with a database that lacks what was committed.
@@ -140,14 +143,24 @@ mod tests {
         assert_eq!(history.known(), Some(head(5)));
     }
 
-    /// Nothing is appended to a head that is behind.
+    /// Nothing is appended to a head that is behind, or another.
     #[test]
     fn a_head_never_goes_back() {
         let history = History::default();
-        assert!(history.check_head(0).is_ok(), "nothing is known");
-        history.learn(head(5));
-        for (sequence, is_whole) in [(6, true), (5, true), (4, false)] {
-            assert_eq!(history.check_head(sequence).is_ok(), is_whole);
+        assert!(history.check_head(None, head(0)).is_ok());
+        let another = Head {
+            hash: [6; 32],
+            ..head(5)
+        };
+        for (locked, is_whole) in [
+            (head(6), true),
+            (head(5), true),
+            (another, false),
+            (head(4), false),
+        ] {
+            let history = History::default();
+            let checked = history.check_head(Some(head(5)), locked);
+            assert_eq!(checked.is_ok(), is_whole);
             assert_eq!(history.broken().check().is_ok(), is_whole);
         }
     }

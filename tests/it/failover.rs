@@ -10,7 +10,9 @@ use tonic::Code;
 use crate::{
     raw::Raw,
     rights,
-    steps::{erase, heard, ledger, pull, pull_all, submit_mail, submit_until_stored, verify},
+    steps::{
+        erase, erasure, heard, ledger, pull, pull_all, submit_mail, submit_until_stored, verify,
+    },
     support::{cluster::Cluster, deaf_proxy::DeafProxy, *},
 };
 
@@ -171,6 +173,52 @@ async fn p2_the_replica_that_knew_nothing_of_it_goes_on() {
     }
     // Once is enough: the next difference is one that nobody saw.
     assert!(!world.mirror(1).join("failover").exists());
+}
+
+/// P2, D10: an answer that comes late is no ledger that went back. A replica is given the head and stands still; the database ends
+/// its transaction, and others go on. It hears of them first, and then that it had the head, as that was.
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_head_that_was_lost_meanwhile_is_no_loss() {
+    let mut world = World::new(Backend::Postgres).await;
+    let other = world.start().await;
+    let (mut holder, mut raw) = (Raw::open(&world).await, Raw::open(&world).await);
+    let proxy = DeafProxy::between(&mut world).await;
+    let replica = world.start().await;
+    submit_mail(&other, "kari@example.no").await;
+    let request = erasure("kari@example.no");
+    for statement in ["BEGIN", "UPDATE ledger_head SET at = at"] {
+        holder.execute(statement).await;
+    }
+    let mut privacy = replica.privacy();
+    let asked = request.clone();
+    let erasing = tokio::spawn(async move { privacy.erase_subject(asked).await });
+    let waiting = "SELECT client_port::bigint FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let port = eventually(async || raw.numbers(waiting).await.pop()).await;
+    proxy.keeps_back(Some(port.try_into().unwrap()));
+    holder.execute("ROLLBACK").await;
+    let has_it = format!("SELECT count(*) FROM pg_stat_activity WHERE client_port = {port}");
+    eventually(async || (raw.numbers(&has_it).await == [0]).then_some(())).await;
+    submit_mail(&other, "ola@example.no").await;
+    let mut heads = [&replica, &other].map(|it| it.store.head());
+    eventually(async || {
+        let [here, there] = heads.each_mut().map(|head| *head.borrow_and_update());
+        (here == there).then_some(())
+    })
+    .await;
+    proxy.keeps_back(None);
+    if let Err(status) = erasing.await.unwrap() {
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    }
+    assert!(!replica.store.broken().is_cancelled(), "a false alarm");
+    replica.privacy().erase_subject(request).await.unwrap();
+    for replica in [replica, other] {
+        verify(&replica).await;
+        replica.stop().await;
+    }
+    for raw in [holder, raw] {
+        raw.close().await;
+    }
 }
 
 on_both! {

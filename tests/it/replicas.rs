@@ -189,11 +189,13 @@ async fn d10_f10_a_replica_that_stands_still_holds_nobody() {
     fleet.stop().await;
 }
 
-/// Whether a replica that is stopped keeps the others from the head: their writers wait for a transaction of its own.
+/// Whether a replica that is stopped keeps the others from the head: their writers wait for a transaction of its own, and
+/// not only until the database reads the commit that was sent before the stop.
 async fn holds_the_head(raw: &mut Raw, fleet: &Fleet, place: usize, load: &Load) -> bool {
     let ports = ports_of(fleet.process(place)).join(",");
     let blocks = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE client_port IN ({ports}) AND state = 'idle in transaction' AND pid IN \
+        "SELECT count(*) FROM pg_stat_activity WHERE client_port IN ({ports}) AND state = 'idle in transaction' \
+         AND state_change < clock_timestamp() - interval '500 ms' AND pid IN \
          (SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity WHERE datname = current_database())"
     );
     let before = load.stored();

@@ -150,7 +150,10 @@ impl Binary {
     /// The first line of the answer to a probe, such as `/readyz`.
     pub async fn probe(&self, path: &str) -> String {
         let answer = self.get(path).await;
-        answer.lines().next().expect("no answer").to_owned()
+        let first = answer.lines().next();
+        first
+            .unwrap_or_else(|| panic!("no answer\n{}", self.log()))
+            .to_owned()
     }
 
     /// Waits until it says that it is ready; `false`: it never does.

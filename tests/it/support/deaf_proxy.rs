@@ -1,11 +1,15 @@
 //! A proxy in front of PostgreSQL that can fall silent, as a machine does that is gone: its connections stay open, and no
-//! byte passes. And one that can lead to another server, as an address does after a switchover.
+//! byte passes. And one that can lead to another server, as an address does after a switchover, or keep back what the server
+//! says to one connection, as if who hears it stood still.
 
 use std::{future, net::SocketAddr};
 
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
     sync::watch,
     task::JoinSet,
 };
@@ -28,6 +32,8 @@ struct State {
     /// Rises with each silence; what was there before it is never heard again.
     silences: u32,
     is_deaf: bool,
+    /// The port by which the server knows the connection whose answers are kept back.
+    kept_back: Option<u16>,
 }
 
 impl DeafProxy {
@@ -38,6 +44,7 @@ impl DeafProxy {
             target,
             silences: 0,
             is_deaf: false,
+            kept_back: None,
         });
         let states = state.subscribe();
         let mut accepting = JoinSet::new();
@@ -85,6 +92,11 @@ impl DeafProxy {
         });
     }
 
+    /// What the server says from now on to the connection that it knows by this port waits; with none, nothing does any more.
+    pub fn keeps_back(&self, port: Option<u16>) {
+        self.state.send_modify(|state| state.kept_back = port);
+    }
+
     /// New connections lead elsewhere; the old ones stay where they are.
     pub fn leads_to(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = target);
@@ -94,6 +106,7 @@ impl DeafProxy {
 /// Passes bytes on until one side ends, or the next silence.
 async fn pass(mut client: TcpStream, mut states: watch::Receiver<State>) {
     let at_first = *states.borrow_and_update();
+    let answers = states.clone();
     let silence = states.wait_for(|now| now.silences != at_first.silences);
     if at_first.is_deaf {
         future::pending::<()>().await;
@@ -101,10 +114,30 @@ async fn pass(mut client: TcpStream, mut states: watch::Receiver<State>) {
     let Ok(mut server) = TcpStream::connect(at_first.target).await else {
         return;
     };
+    let port = server.local_addr().unwrap().port();
+    let (mut from_client, to_client) = client.split();
+    let (from_server, mut to_server) = server.split();
     tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => return,
+        _ = copy(&mut from_client, &mut to_server) => return,
+        () = answer(from_server, to_client, port, answers) => return,
         _ = silence => {}
     }
     // With both sockets open.
     future::pending::<()>().await;
+}
+
+/// Passes on what the server says, while it is not kept back.
+async fn answer(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    port: u16,
+    mut states: watch::Receiver<State>,
+) {
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let passes = states.wait_for(|now| now.kept_back != Some(port));
+        if passes.await.map(drop).is_err() || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
 }
