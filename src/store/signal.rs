@@ -147,7 +147,8 @@ async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
         return Ok(());
     }
     let sequence = row.int(0)?;
-    sql.signal.epoch.store(row.int(2)?, Ordering::Relaxed);
+    // Of two looks the older answer may come last; an epoch never goes back.
+    sql.signal.epoch.fetch_max(row.int(2)?, Ordering::Relaxed);
     if let Some(hash) = row.opt_bytes(3)? {
         history.learn(Head {
             sequence,
