@@ -21,7 +21,7 @@
 use sqlx::SqlitePool;
 use tokio_util::sync::CancellationToken;
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, sqlite::COPY_LOG};
 
 /// `SQLITE_IOERR_FSYNC`, `SQLITE_IOERR_DIR_FSYNC`.
 const FLUSH_FAILED: [&str; 2] = ["1034", "1290"];
@@ -76,9 +76,7 @@ impl Broken {
 /// flush the log is read from the system's memory, and may be nowhere else.
 pub(super) async fn rewrite_log(writer: &SqlitePool) -> Result<()> {
     // Waits for nobody. What another process's reader keeps from it, that process's connection will do.
-    let moved = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-        .execute(writer)
-        .await;
+    let moved = sqlx::query(COPY_LOG).execute(writer).await;
     match moved.map_err(StoreError::from) {
         // Without room it stays in the log, and erasures must go on.
         Err(error) if error.code().as_deref() == Some("13") => Ok(()),

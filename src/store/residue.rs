@@ -18,10 +18,9 @@ use super::{
     dialect::{Columns as _, Dialect},
     ledger::HEAD_ROW,
     sql::Sql,
+    sqlite::COPY_LOG,
     tx::watch,
 };
-
-const COPY_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// What became of the bytes that an erasure left in the database's files. The numbers are the contract's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

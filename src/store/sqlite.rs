@@ -20,6 +20,8 @@ pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call waits for the connection that writes: longer than that one waits.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Copies the write-ahead log into the file, as far as nobody who reads or writes has to wait for it, and flushes the file.
+pub(super) const COPY_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Rows that SQLite's thread reads without waiting for who takes them: a page of the feed. With fewer the two wake each
 /// other for every few rows.
 const ROWS_READ: usize = 1024;

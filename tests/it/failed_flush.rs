@@ -5,16 +5,16 @@ use std::{collections::HashSet, path::Path, process::Stdio};
 
 use lead_intake::pb::{
     self, crm_service_client::CrmServiceClient, intake_service_client::IntakeServiceClient,
-    ledger_service_client::LedgerServiceClient,
+    ledger_service_client::LedgerServiceClient, privacy_service_client::PrivacyServiceClient,
 };
 use tokio::time::timeout;
-use tonic::{Code, transport::Endpoint};
+use tonic::{Code, Status, transport::Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
 use crate::{
-    steps::pull_all,
+    steps::{erasure, pull_all},
     support::{
         binary::{Binary, PATIENCE},
         strace, *,
@@ -33,7 +33,7 @@ pub async fn data_dir() -> tempfile::TempDir {
     dir
 }
 
-async fn submit(server: &Binary, dir: &Path, number: usize) -> Result<String, tonic::Status> {
+async fn submit(server: &Binary, dir: &Path, number: usize) -> Result<String, Status> {
     let mut intake = IntakeServiceClient::new(server.caller(dir, "intake"));
     let form = form("Kari Nordmann", &format!("kari{number}@example.no"));
     let stored = intake.submit_lead(form).await?;
@@ -124,6 +124,42 @@ async fn d4_a_failed_flush_ends_the_process() {
     assert!(leads.len() <= acknowledged.len() + 1);
 }
 
+/// D4: the same for the flushes of a clean-up, which come after an erasure was acknowledged: of the connection that copies the
+/// log, or of the one that then empties it.
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_a_failed_flush_of_a_clean_up_ends_the_process() {
+    let dir = data_dir().await;
+    // The database's file is flushed by them alone, since nothing else fills the log here.
+    let database = dir.path().join("lead-intake.db");
+    let failing = strace::command(&[], &["inject=fsync:error=EIO:when=2+"], &[&database]);
+    let mut server = Binary::serve_by(failing, "127.0.0.1:0", dir.path()).await;
+    let mut privacy = PrivacyServiceClient::new(server.caller(dir.path(), "privacy"));
+    let (mut kept, mut erased) = (Vec::new(), Vec::new());
+    let mut round = async |number: usize| {
+        kept.push(submit(&server, dir.path(), number).await?);
+        let gone = submit(&server, dir.path(), SUBMITS_MAX + number).await?;
+        let mail = format!("kari{}@example.no", SUBMITS_MAX + number);
+        privacy.erase_subject(erasure(&mail)).await?;
+        erased.push(gone);
+        Ok::<_, Status>(())
+    };
+    let mut rounds = 0;
+    while round(rounds).await.is_ok() {
+        rounds += 1;
+        assert!(rounds < SUBMITS_MAX, "the fault was never met");
+    }
+    assert_ne!(rounds, 0);
+
+    assert_eq!(server.end().await, Some(1));
+    let log = server.log();
+    let told = log.lines().filter(|line| line.contains("A failing disk"));
+    assert_eq!(told.count(), 1, "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    let leads = leads(dir.path()).await;
+    assert!(kept.iter().all(|lead| leads.contains(lead)));
+    assert!(erased.iter().all(|lead| !leads.contains(lead)));
+}
+
 /// D4: while a disk has no room, nothing is acknowledged that is not there; afterwards it goes on by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn d4_a_full_disk_for_a_moment_loses_nothing() {
@@ -131,17 +167,14 @@ async fn d4_a_full_disk_for_a_moment_loses_nothing() {
     let full = "inject=pwrite64:error=ENOSPC:when=300..303";
     let full = strace::command(&[], &[full], &[]);
     let server = Binary::serve_by(full, "127.0.0.1:0", dir.path()).await;
-    let mut acknowledged = Vec::new();
-    let mut refused = 0;
-    let mut after = 0;
-    for number in 0.. {
-        assert!(
-            number < SUBMITS_MAX * 10,
-            "{refused} refused, {after} after"
-        );
-        match submit(&server, dir.path(), number).await {
+    let mut acknowledged = HashSet::new();
+    let (mut tries, mut refused, mut after) = (0, 0, 0);
+    // Its look of each second meets one of the four writes that fail.
+    eventually(async || {
+        tries += 1;
+        match submit(&server, dir.path(), tries).await {
             Ok(lead) => {
-                acknowledged.push(lead);
+                assert!(acknowledged.insert(lead));
                 after += usize::from(refused > 0);
             }
             Err(status) => {
@@ -150,14 +183,12 @@ async fn d4_a_full_disk_for_a_moment_loses_nothing() {
                 refused += 1;
             }
         }
-        if after == 20 {
-            break;
-        }
-    }
+        (after == 20).then_some(())
+    })
+    .await;
     let (code, log) = strace::stop(server).await;
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("panicked"), "{log}");
     // All of them, and nothing of those that were refused.
-    let acknowledged: HashSet<_> = acknowledged.into_iter().collect();
     assert_eq!(leads(dir.path()).await, acknowledged);
 }
