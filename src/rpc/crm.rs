@@ -22,12 +22,13 @@ use crate::{
     clock::SharedClock,
     domain::{lead::CloseOutcome, retention::RetentionPolicy},
     pb::{self, crm_service_server::CrmService},
-    seal::Unsealer,
-    store::{FeedPage, FeedStore},
+    seal::{UnsealError, Unsealer},
+    store::{FeedChange, FeedPage, FeedStore},
 };
 
 /// Changes in a page if the caller does not say.
 const PAGE_DEFAULT: i64 = 100;
+
 /// The service.
 #[derive(Clone, Debug)]
 pub struct Crm {
@@ -35,7 +36,6 @@ pub struct Crm {
     unsealer: Unsealer,
     clock: SharedClock,
     stopping: CancellationToken,
-
     retention: RetentionPolicy,
     /// The life of a stream, and for how long its reader may take nothing.
     stream_max: Duration,
@@ -72,15 +72,25 @@ impl Crm {
     async fn changes(&self, page: FeedPage) -> Result<(Vec<pb::LeadChange>, String), Status> {
         let epoch = self.store.epoch();
         let next = cursor::encode(epoch, page.next);
-        let mut changes = Vec::with_capacity(page.changes.len());
-        for change in page.changes {
-            // To unseal a thousand leads takes longer than others should wait: among them what reads the next page.
-            consume_budget().await;
-            let change = convert::change(change, epoch, &self.unsealer, &self.retention);
-            changes.push(change.map_err(crate::store::StoreError::from)?);
-        }
-        Ok((changes, next))
+        let changes = unsealed(page.changes, epoch, &self.unsealer, &self.retention).await;
+        Ok((changes.map_err(crate::store::StoreError::from)?, next))
     }
+}
+
+/// Changes for the wire. To unseal a thousand leads takes longer than others should wait, among them what reads the next page: so
+/// it pauses.
+async fn unsealed(
+    changes: Vec<FeedChange>,
+    epoch: i64,
+    unsealer: &Unsealer,
+    retention: &RetentionPolicy,
+) -> Result<Vec<pb::LeadChange>, UnsealError> {
+    let mut told = Vec::with_capacity(changes.len());
+    for change in changes {
+        consume_budget().await;
+        told.push(convert::change(change, epoch, unsealer, retention)?);
+    }
+    Ok(told)
 }
 
 #[tonic::async_trait]
@@ -189,5 +199,37 @@ impl CrmService for Crm {
             outcome: closed.outcome as i32,
             erase_by: Some(timestamp(closed.erase_by)),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::poll_immediate;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        ledger::EntryKind,
+        seal::{KeyRing, LiveKeyRing},
+    };
+
+    /// Of a page of 1000 nobody has to wait for all: neither another call, nor what reads the next page.
+    #[tokio::test]
+    async fn who_unseals_a_page_pauses() {
+        let ring = KeyRing::generate().unwrap();
+        let unsealer = Unsealer::new(LiveKeyRing::fixed(ring.into()));
+        let retention = RetentionPolicy::default();
+        for (count, pauses) in [(1, false), (1000, true)] {
+            let changes = (1..=count).map(|sequence| FeedChange {
+                sequence,
+                kind: EntryKind::Erased,
+                lead_id: Uuid::from_u128(7).into(),
+                at: Timestamp::UNIX_EPOCH,
+                lead: None,
+            });
+            let told = unsealed(changes.collect(), 1, &unsealer, &retention);
+            let at_once = poll_immediate(told).await;
+            assert_eq!(at_once.is_none(), pauses, "{count}");
+        }
     }
 }
