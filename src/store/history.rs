@@ -162,6 +162,7 @@ mod tests {
             let checked = history.check_head(Some(head(5)), locked);
             assert_eq!(checked.is_ok(), is_whole);
             assert_eq!(history.broken().check().is_ok(), is_whole);
+            assert_eq!(history.failed_over.is_cancelled(), !is_whole);
         }
     }
 
