@@ -107,6 +107,11 @@ impl Signal {
         }
     }
 
+    /// The database is in this epoch, or was a moment ago: of two looks the older answer may come last.
+    fn entered(&self, epoch: i64) {
+        self.epoch.fetch_max(epoch, Ordering::Relaxed);
+    }
+
     fn moved_to(&self, sequence: i64) {
         // Two writers may report out of order; the number never goes back.
         self.sequence.fetch_max(sequence, Ordering::AcqRel);
@@ -147,8 +152,7 @@ async fn refresh<DB: Dialect>(sql: &Sql<DB>) -> Result<()> {
         return Ok(());
     }
     let sequence = row.int(0)?;
-    // Of two looks the older answer may come last; an epoch never goes back.
-    sql.signal.epoch.fetch_max(row.int(2)?, Ordering::Relaxed);
+    sql.signal.entered(row.int(2)?);
     if let Some(hash) = row.opt_bytes(3)? {
         history.learn(Head {
             sequence,
@@ -239,6 +243,15 @@ mod tests {
             });
         });
         assert_eq!(hears.recv_timeout(Duration::from_secs(10)), Ok(1));
+    }
+
+    /// Cursors of an earlier epoch do not come back.
+    #[test]
+    fn an_epoch_is_over_for_good() {
+        let signal = Signal::new(History::default(), 1, 1);
+        signal.entered(3);
+        signal.entered(2);
+        assert_eq!(signal.epoch(), 3);
     }
 
     /// A notification that came back, or was overtaken, tells nothing new; one that is no number may.
