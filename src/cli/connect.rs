@@ -51,7 +51,7 @@ pub(super) struct ConnectArgs {
         help = "Token. Others on this machine can see it here: better use LEAD_INTAKE_TOKEN in the environment, or --token-file"
     )]
     token: Option<SecretString>,
-    /// File with the token [default: tokens/<role> in the data directory]
+    /// File with the token [default: tokens/ROLE in the data directory]
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     token_file: Option<PathBuf>,
     /// Directory with the tokens that the service made on its first run

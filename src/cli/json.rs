@@ -1,6 +1,7 @@
 //! `--json`: the contract's own JSON, made from its descriptors.
 //!
-//! A message is encoded, decoded again by the descriptors and written as [`crate::rpc::json`] says. To offer one more message, name it in [`named`].
+//! A message is encoded, decoded again by the descriptors and written as [`crate::rpc::json`] says. To offer one more message,
+//! name it in `named!`.
 
 use anyhow::Context as _;
 use prost::Message;
