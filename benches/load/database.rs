@@ -44,6 +44,17 @@ impl Database {
     }
 }
 
+/// Has a database do at once what it puts off, so that it does none of it beside what is measured next: a table that grew
+/// by many rows is vacuumed within a minute or so, slowly, and pages that changed are written over minutes.
+pub(crate) async fn settle(url: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    for statement in ["VACUUM (ANALYZE)", "CHECKPOINT"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await?;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
 /// The parent of a backend, if both are processes of this machine.
 fn postmaster(backend: u32) -> Option<u32> {
     let parent = cpu::times(backend).ok()?.parent;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::{
     super::{
         client::notice_version,
+        database,
         figures::Column,
         form::{Keys, form},
         report::float,
@@ -27,7 +28,7 @@ const CALLS: usize = 32;
 /// Sent on a connection before the next one: the server ends those that are half an hour old.
 const CALLS_OF_CONNECTION: u64 = 100_000;
 
-/// Fills the store, and waits until what the server puts off is done.
+/// Fills the store, and waits until what server and database put off is done.
 pub(super) async fn fill(
     server: &Server,
     leads: u64,
@@ -59,6 +60,9 @@ pub(super) async fn fill(
     idle(server).await?;
     let rest = before.elapsed().saturating_sub(Duration::from_millis(500));
     size.add("idle after it, s", rest.as_secs_f64(), 1);
+    if let Some(url) = server.database_url() {
+        database::settle(url).await?;
+    }
     Ok(())
 }
 
